@@ -1,0 +1,249 @@
+//! The crate's errors: the caller's mistakes, the broker's answers, the network.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::reason_code::ReasonCode;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    // ---- the caller's mistakes: nothing was changed ----
+    /// An argument breaks a rule of the protocol or of this crate.
+    InvalidArgument {
+        /// The argument, as the method's signature names it.
+        argument: &'static str,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// The call does not fit the client's state, for example a setting that cannot be changed while connected.
+    InvalidState(&'static str),
+    /// A call that waits for the network loop was made by the thread that runs that loop (inside a callback).
+    WouldDeadlock(&'static str),
+    /// The protocol version in use, or the server's CONNACK, does not allow this.
+    NotSupported(&'static str),
+    // ---- what became of an operation ----
+    /// There is no connection, and the operation is not kept for the next one.
+    NotConnected,
+    /// The outgoing queue has no room; the payload comes back.
+    QueueFull {
+        /// The payload of the message that was refused.
+        payload: Bytes,
+    },
+    /// The deadline passed first.
+    Timeout,
+    /// An accepted message was dropped.
+    Dropped(DropReason),
+    // ---- the broker's answers ----
+    /// The server refused the connection with this code in its CONNACK.
+    Refused(ReasonCode),
+    /// The server ended the connection with a DISCONNECT (MQTT 5.0).
+    ServerDisconnect(ReasonCode),
+    // ---- the network ----
+    /// The operating system reported an error.
+    Io(Arc<io::Error>),
+    /// The peer closed the connection.
+    ConnectionClosed,
+    /// No answer to a PINGREQ, or no CONNACK, within the time allowed.
+    KeepAliveTimeout,
+    /// The peer broke the protocol.
+    Protocol(DecodeError),
+    // ---- the user's code ----
+    /// A callback returned an error or panicked.
+    Callback {
+        /// The callback's name, as `on_message`.
+        callback: &'static str,
+        /// The error's or the panic's text.
+        message: Arc<str>,
+    },
+    /// An error of the application, passed through by a callback.
+    Other(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why an accepted message was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The outgoing queue was full and its policy chose this message.
+    QueueFull,
+    /// The queue keeps the latest message per topic, and a later one took its place.
+    Superseded,
+    /// The connection ended before the message left, and messages of QoS 0 are not kept.
+    ConnectionLost,
+    /// The session ended before the message was acknowledged, and the policy is not to send it again.
+    SessionLost,
+    /// The application took it back (`drop_out_messages`, `reinitialise`).
+    Discarded,
+    /// The client was dropped.
+    ClientDropped,
+    /// The message expired while it waited.
+    Expired,
+    /// The server does not allow such a message (size, QoS, retain).
+    NotAllowed,
+}
+
+/// A breach of the protocol in received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The code that a DISCONNECT tells the peer in MQTT 5.0: malformed packet, protocol error, packet too large ..
+    pub reason: ReasonCode,
+    /// What is wrong.
+    pub detail: &'static str,
+    /// The statement of the standard that is broken, as `MQTT-2.2.2-2`, or an empty text where none has a number.
+    pub statement: &'static str,
+}
+
+impl DecodeError {
+    /// Bytes that cannot be decoded.
+    pub(crate) const fn malformed(detail: &'static str, statement: &'static str) -> Self {
+        Self {
+            reason: ReasonCode::MALFORMED_PACKET,
+            detail,
+            statement,
+        }
+    }
+
+    /// A packet or a value that is not allowed where it stands.
+    pub(crate) const fn protocol(detail: &'static str, statement: &'static str) -> Self {
+        Self {
+            reason: ReasonCode::PROTOCOL_ERROR,
+            detail,
+            statement,
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail)?;
+        if !self.statement.is_empty() {
+            write!(f, " [{}]", self.statement)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+impl Error {
+    pub(crate) const fn argument(argument: &'static str, rule: &'static str) -> Self {
+        Self::InvalidArgument { argument, rule }
+    }
+
+    /// Wraps an error of the application, so that a callback can return it.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidArgument { argument, rule } => write!(f, "invalid {argument}: {rule}"),
+            Self::InvalidState(state) => f.write_str(state),
+            Self::WouldDeadlock(call) => {
+                write!(f, "{call} waits for the network loop, which this thread runs")
+            }
+            Self::NotSupported(what) => f.write_str(what),
+            Self::NotConnected => f.write_str("the client is not connected"),
+            Self::QueueFull { .. } => f.write_str("the outgoing queue is full"),
+            Self::Timeout => f.write_str("timed out"),
+            Self::Dropped(why) => write!(f, "message dropped: {why}"),
+            Self::Refused(code) => write!(f, "connection refused by the server: {code}"),
+            Self::ServerDisconnect(code) => write!(f, "disconnected by the server: {code}"),
+            Self::Io(_) => f.write_str("network error"),
+            Self::ConnectionClosed => f.write_str("connection closed by the peer"),
+            Self::KeepAliveTimeout => f.write_str("no answer from the server within the time allowed"),
+            Self::Protocol(_) => f.write_str("the server broke the protocol"),
+            Self::Callback { callback, message } => write!(f, "{callback} failed: {message}"),
+            Self::Other(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Other(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::QueueFull => "the outgoing queue was full",
+            Self::Superseded => "a later message for the same topic took its place",
+            Self::ConnectionLost => "the connection ended before it was sent",
+            Self::SessionLost => "the session ended before it was acknowledged",
+            Self::Discarded => "taken back by the application",
+            Self::ClientDropped => "the client was dropped",
+            Self::Expired => "it expired while it waited",
+            Self::NotAllowed => "the server does not allow it",
+        })
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<std::str::Utf8Error> for Error {
+    fn from(error: std::str::Utf8Error) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<std::string::FromUtf8Error> for Error {
+    fn from(error: std::string::FromUtf8Error) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<std::num::ParseIntError> for Error {
+    fn from(error: std::num::ParseIntError) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<std::num::ParseFloatError> for Error {
+    fn from(error: std::num::ParseFloatError) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<String> for Error {
+    fn from(text: String) -> Self {
+        Self::other(text)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(text: &str) -> Self {
+        Self::other(text)
+    }
+}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::Other(Arc::from(error))
+    }
+}

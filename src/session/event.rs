@@ -1,0 +1,122 @@
+//! What the session tells the application.
+
+use super::AckTicket;
+use crate::codec::{Properties, Publish, QoS, ReasonCode, SubscribeOptions, TopicName};
+
+/// Something that the application may want to know, in the order in which it happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The server's answer to CONNECT, good or bad.
+    ConnAck {
+        session_present: bool,
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    /// An application message arrived.
+    Message(Received),
+    /// An outgoing message is finished: QoS 0 written, PUBACK, PUBCOMP, or refused by PUBREC.
+    Published {
+        mid: u16,
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    Subscribed {
+        mid: u16,
+        reasons: Vec<ReasonCode>,
+        properties: Properties,
+    },
+    Unsubscribed {
+        mid: u16,
+        reasons: Vec<ReasonCode>,
+        properties: Properties,
+    },
+    /// The server says goodbye (MQTT 5.0).
+    Disconnected {
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    /// A packet was put into the output or taken from the input; only while `Settings::trace` is on.
+    Trace(Trace),
+}
+
+/// A received message and how to acknowledge it (QoS 1 and 2).
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) publish: Publish,
+    pub(crate) ticket: Option<AckTicket>,
+}
+
+/// One packet, as a log line tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trace {
+    SentConnect {
+        version: crate::codec::ProtocolVersion,
+        username: bool,
+        password: bool,
+        will: Option<(QoS, bool)>,
+        clean_start: bool,
+        keep_alive: u16,
+        client_id: String,
+        properties: Properties,
+    },
+    SentPublish {
+        dup: bool,
+        qos: QoS,
+        retain: bool,
+        mid: u16,
+        topic: TopicName,
+        properties: Option<Properties>,
+        payload_len: usize,
+    },
+    SentSubscribe {
+        mid: u16,
+        subscriptions: Vec<(String, SubscribeOptions)>,
+    },
+    SentUnsubscribe {
+        mid: u16,
+        filters: Vec<String>,
+    },
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP, by name.
+    SentAck {
+        name: &'static str,
+        packet_id: u16,
+    },
+    SentPingReq,
+    SentPingResp,
+    SentDisconnect {
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    ReceivedConnAck {
+        flags: u8,
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    ReceivedPublish {
+        dup: bool,
+        qos: QoS,
+        retain: bool,
+        mid: u16,
+        topic: TopicName,
+        properties: Option<Properties>,
+        payload_len: usize,
+    },
+    ReceivedAck {
+        name: &'static str,
+        packet_id: u16,
+    },
+    ReceivedSubAck,
+    ReceivedUnsubAck {
+        packet_id: u16,
+    },
+    ReceivedPingReq,
+    ReceivedPingResp,
+    ReceivedDisconnect {
+        reason: ReasonCode,
+        properties: Properties,
+    },
+    /// A packet that a server never sends: its first byte without the flags.
+    Unrecognised {
+        command: u8,
+    },
+}

@@ -1,0 +1,92 @@
+//! What the application can set about the session.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::codec::{Properties, ProtocolVersion, Will};
+
+/// The settings of a session; the client changes them only where that is allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) bridge: bool,
+    pub(crate) client_id: String,
+    pub(crate) clean_start: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Bytes>,
+    pub(crate) will: Option<Will>,
+    pub(crate) connect_properties: Properties,
+    /// How long the CONNACK may take.
+    pub(crate) connack_timeout: Duration,
+    /// How long a PINGRESP may take; the keep alive where absent.
+    pub(crate) ping_timeout: Option<Duration>,
+    /// QoS 1 and 2 messages on their way at once; 0: no limit of ours.
+    pub(crate) max_inflight: u16,
+    pub(crate) queue: OfflineQueue,
+    pub(crate) resubscribe: Resubscribe,
+    pub(crate) on_session_lost: OnSessionLost,
+    /// Hold SUBSCRIBE and PUBLISH until `release`; always so in MQTT 5.0.
+    pub(crate) wait_for_connack: bool,
+    /// Report QoS 0 messages as `Event::Published` when they are written.
+    pub(crate) report_qos0: bool,
+    /// Emit `Event::Trace`.
+    pub(crate) trace: bool,
+}
+
+/// The bounds of the outgoing queue: messages that are accepted but cannot leave yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfflineQueue {
+    /// At most this many messages; 0 sets no limit on their number. Defaults to 100,000.
+    pub max_messages: usize,
+    /// At most this many bytes (topics, payloads and properties). Defaults to 64 MiB.
+    pub max_bytes: usize,
+    /// Whether messages of QoS 0 are accepted while there is no connection. Defaults to `false`.
+    pub keep_qos0: bool,
+    /// What happens to a message that finds the queue full.
+    pub when_full: WhenFull,
+}
+
+/// What happens to a message that finds the outgoing queue full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// `publish` fails with `Error::QueueFull`, which gives the payload back. The default.
+    #[default]
+    Refuse,
+    /// `publish` waits for room, at most this long, then refuses. Inside a callback it refuses at once.
+    Block(Duration),
+    /// The oldest queued message is dropped.
+    DropOldest,
+    /// The new message is dropped; `publish` succeeds and the `MessageInfo` says so.
+    DropNewest,
+    /// Of each topic only the latest message is kept, at any time; where that does not make room the new message is refused.
+    KeepLatest,
+}
+
+/// When subscriptions are renewed after a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Resubscribe {
+    /// If the server has no session for this client. The default.
+    #[default]
+    IfSessionLost,
+    /// At each connection.
+    Always,
+    /// Never: the application does it.
+    Never,
+}
+
+/// What becomes of unacknowledged messages when the server has lost the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnSessionLost {
+    /// They are sent again. The default.
+    #[default]
+    Resend,
+    /// Those of QoS 1 are sent again; those of QoS 2, which could arrive twice, are dropped.
+    ResendQos1Only,
+    /// They are dropped.
+    Discard,
+}
