@@ -1,5 +1,6 @@
 //! An MQTT client for synchronous Rust in the shape of Python's paho-mqtt.
 
+pub mod client;
 pub mod codec;
 pub mod error;
 pub mod topic;

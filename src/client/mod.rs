@@ -1,0 +1,3 @@
+//! The client.
+
+pub(crate) mod clock;
