@@ -1,0 +1,77 @@
+//! Connecting: the only way to a [`Socket`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::cancel::Cancel;
+use super::lookup::{look_up, system_resolver};
+use super::options::{Bind, Connector, DialOptions, Target};
+use super::race::race;
+use super::socket::Socket;
+use super::stream::Stream;
+use super::wait::Wait;
+
+/// Connects to `target`; blocks until it is connected, has failed, or is cancelled.
+///
+/// A name is looked up anew, its addresses are raced, all within one time-out. Nothing is left behind by an attempt
+/// that fails, except the thread of a look-up that hangs: it ends with the look-up. A connector of the user's own runs
+/// on the calling thread and has to keep to the time by itself.
+///
+/// # Errors
+///
+/// - `Interrupted`: cancelled.
+/// - `TimedOut`: the time-out passed before anything else became known.
+/// - `NotFound`: the name could not be resolved.
+/// - `InvalidInput`: the bind address is not an IP address.
+/// - Otherwise the most telling error of all attempts, as the system reported it.
+pub(crate) fn dial(target: &Target, options: &DialOptions, cancel: &Cancel) -> io::Result<Socket> {
+    dial_with(system_resolver, target, options, cancel)
+}
+
+/// As [`dial`], with `resolver` in place of the system's.
+pub(super) fn dial_with<R>(
+    resolver: R,
+    target: &Target,
+    options: &DialOptions,
+    cancel: &Cancel,
+) -> io::Result<Socket>
+where
+    R: FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+{
+    match target {
+        Target::Tcp { host, port } => {
+            let bind = options.bind()?;
+            let mut wait = Wait::new(options.connect_timeout, cancel)?;
+            wait.check()?;
+            let mut addresses = look_up(resolver, host, *port, &mut wait)?;
+            addresses.retain(|&address| bind.fits(address));
+            if addresses.is_empty() {
+                return Err(other_family(host, bind));
+            }
+            race(addresses, bind, options, &mut wait).map(Socket::tcp)
+        }
+        Target::Custom(connector) => open(connector, cancel).map(Socket::custom),
+    }
+}
+
+fn open(connector: &Connector, cancel: &Cancel) -> io::Result<Arc<dyn Stream>> {
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Cancel::error());
+        }
+        match connector() {
+            // The kind is kept for an attempt that was cancelled.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn other_family(host: &str, bind: Bind) -> io::Error {
+    let message = match bind {
+        Bind::Address(local) => format!("bind address {} is of another family than {host:?}", local.ip()),
+        Bind::Any | Bind::Port(_) => format!("{host:?} has no address"),
+    };
+    io::Error::new(io::ErrorKind::AddrNotAvailable, message)
+}
