@@ -1,72 +1,181 @@
 //! From received bytes to packets.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
-use super::{DecodeError, Packet, ProtocolVersion};
+use super::packet_type::DUP;
+use super::reader::{Reader, read_var_int};
+use super::topic_cache::TopicCache;
+use super::{
+    Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Packet, PacketType, ProtocolVersion, Publish,
+    SubAck, Subscribe, UnsubAck, Unsubscribe, rules,
+};
 
 /// Takes packets off the front of a buffer.
+///
+/// A packet is refused if its bytes, taken alone, break the protocol; what depends on earlier packets (is a CONNACK
+/// due, is the Topic Alias known ..) or on who is client and who is server is left to the caller. Every refusal
+/// carries the number of the standard's statement, if there is one. After a refusal the connection has to be closed:
+/// where the next packet begins is not known.
+///
+/// MQTT 3.1 leaves more open than its successors; where it does, the decoder does too.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use callmq::codec::{Decoder, Packet, ProtocolVersion};
+///
+/// let mut decoder = Decoder::new(ProtocolVersion::V311);
+/// let mut input = BytesMut::from(&b"\x30\x05\x00\x01thi"[..]);
+/// let Some(Packet::Publish(publish)) = decoder.decode(&mut input)? else { panic!("not a PUBLISH") };
+/// assert_eq!(publish.topic.as_str(), "t");
+/// assert_eq!(&publish.payload[..], b"hi");
+/// assert_eq!(decoder.decode(&mut input)?, None);
+/// # Ok::<(), callmq::codec::DecodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     version: ProtocolVersion,
+    max_packet_size: usize,
+    topics: TopicCache,
 }
 
 impl Decoder {
-    /// A decoder for the packets of one connection. `version` decides how they are read, until a CONNECT packet is
-    /// decoded: that sets it (the server's side).
+    /// Makes a decoder for the packets of one connection. `version` decides how they are read, until a CONNECT packet
+    /// is decoded: that sets it (the server's side).
+    ///
+    /// A decoder for MQTT 5.0 accepts a CONNACK that refuses the connection in the form of 3.1.1, since a server
+    /// without MQTT 5.0 answers like that.
     pub fn new(version: ProtocolVersion) -> Self {
-        Self { version }
+        Self {
+            version,
+            max_packet_size: usize::MAX,
+            topics: TopicCache::default(),
+        }
     }
 
-    /// The version in use.
+    /// Returns the version in use.
     pub fn version(&self) -> ProtocolVersion {
         self.version
     }
 
-    /// Refuses packets of more than `bytes` (Fixed Header included), before anything is reserved for them. Defaults
-    /// to the protocol's maximum.
+    /// Refuses packets of more than `bytes` (Fixed Header included) as soon as their length is known. Defaults to the
+    /// protocol's maximum.
     pub fn set_max_packet_size(&mut self, bytes: u32) {
-        let _ = bytes;
+        self.max_packet_size = bytes as usize;
     }
 
     /// Decodes the first packet of `input` and removes its bytes. `Ok(None)`: the packet is not complete, and nothing
     /// was removed.
-    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
-        let _ = input;
-        unimplemented!()
-    }
-}
-
-impl Packet {
-    /// Appends the packet's bytes to `out`.
     ///
     /// # Errors
     ///
-    /// A value has no encoding in this version (a text over 65,535 bytes, a PUBLISH of QoS 1 without identifier, a
-    /// packet over 268,435,455 bytes, AUTH before 5.0); nothing is appended.
-    pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> crate::error::Result<()> {
-        let _ = (version, out);
-        unimplemented!()
+    /// The bytes break the protocol, or the packet is too large. A CONNECT with a protocol name or level that is not
+    /// known has the reason `UNSUPPORTED_PROTOCOL_VERSION`.
+    #[inline]
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+        let Some(header) = self.fixed_header(input)? else {
+            return Ok(None);
+        };
+        if header.packet_len() > input.len() {
+            return Ok(None);
+        }
+        if header.packet_type == PacketType::Publish {
+            let publish = Publish::take(
+                self.version,
+                input,
+                header.len,
+                header.remaining_length,
+                &mut self.topics,
+            )?;
+            return Ok(Some(Packet::Publish(publish)));
+        }
+        let body = input.get(header.len..header.packet_len()).unwrap_or_default();
+        let packet = self.read_packet(header.packet_type, body)?;
+        input.advance(header.packet_len());
+        Ok(Some(packet))
+    }
+
+    /// Returns how many more bytes the packet at the front of `input` needs to be complete, for a caller who wants to
+    /// reserve room. 0 if it is complete, or too short to tell.
+    pub fn missing_bytes(&self, input: &[u8]) -> usize {
+        match self.fixed_header(input) {
+            Ok(Some(header)) => header.packet_len().saturating_sub(input.len()),
+            _ => 0,
+        }
+    }
+
+    /// Reads the Fixed Header. `None`: it is not complete.
+    #[inline]
+    fn fixed_header(&self, input: &[u8]) -> Result<Option<FixedHeader>, DecodeError> {
+        let Some((&first, rest)) = input.split_first() else {
+            return Ok(None);
+        };
+        let packet_type =
+            PacketType::from_first_byte(first, self.version).map_err(|rule| rule.broken(self.version))?;
+        if packet_type == PacketType::Publish && first & PUBLISH_QOS == 0 && first & DUP != 0 {
+            return Err(rules::DUP_QOS_0.broken(self.version));
+        }
+        if packet_type == PacketType::Publish && first & PUBLISH_QOS == PUBLISH_QOS {
+            return Err(rules::QOS_3.broken(self.version));
+        }
+        let length = read_var_int(rest, self.version).map_err(|rule| rule.broken(self.version))?;
+        let Some((remaining_length, size)) = length else {
+            return Ok(None);
+        };
+        let header = FixedHeader {
+            packet_type,
+            len: 1 + size,
+            remaining_length: remaining_length as usize,
+        };
+        if header.packet_len() > self.max_packet_size {
+            return Err(rules::PACKET_TOO_LARGE.broken(self.version));
+        }
+        Ok(Some(header))
+    }
+
+    /// Reads a packet other than PUBLISH.
+    fn read_packet(&mut self, packet_type: PacketType, body: &[u8]) -> Result<Packet, DecodeError> {
+        let mut reader = Reader::new(self.version, body);
+        let body = &mut reader;
+        let packet = match packet_type {
+            PacketType::Connect => {
+                let connect = Connect::read(body)?;
+                self.version = connect.version;
+                Packet::Connect(Box::new(connect))
+            }
+            PacketType::ConnAck => Packet::ConnAck(ConnAck::read(body)?),
+            PacketType::PubAck => Packet::PubAck(Ack::read(body, packet_type)?),
+            PacketType::PubRec => Packet::PubRec(Ack::read(body, packet_type)?),
+            PacketType::PubRel => Packet::PubRel(Ack::read(body, packet_type)?),
+            PacketType::PubComp => Packet::PubComp(Ack::read(body, packet_type)?),
+            PacketType::Subscribe => Packet::Subscribe(Subscribe::read(body)?),
+            PacketType::SubAck => Packet::SubAck(SubAck::read(body)?),
+            PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::read(body)?),
+            PacketType::UnsubAck => Packet::UnsubAck(UnsubAck::read(body)?),
+            PacketType::PingReq => Packet::PingReq,
+            PacketType::PingResp => Packet::PingResp,
+            PacketType::Disconnect => Packet::Disconnect(Disconnect::read(body)?),
+            PacketType::Auth => Packet::Auth(Auth::read(body)?),
+            PacketType::Publish => return body.broken(&rules::PACKET_TYPE),
+        };
+        reader.end()?;
+        Ok(packet)
     }
 }
 
-/// Appends a PUBLISH packet up to, and without, its payload of `payload_len` bytes. The topic is checked by the caller.
-pub(crate) fn encode_publish_head(
-    out: &mut Vec<u8>,
-    version: ProtocolVersion,
-    head: PublishHead<'_>,
-    payload_len: usize,
-) {
-    let _ = (out, version, head, payload_len);
-    unimplemented!()
+/// What the first bytes of a packet tell.
+#[derive(Clone, Copy, Debug)]
+struct FixedHeader {
+    packet_type: PacketType,
+    /// How many bytes the Fixed Header takes.
+    len: usize,
+    remaining_length: usize,
 }
 
-/// What [`encode_publish_head`] writes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PublishHead<'a> {
-    pub(crate) dup: bool,
-    pub(crate) qos: super::QoS,
-    pub(crate) retain: bool,
-    pub(crate) packet_id: Option<super::PacketId>,
-    pub(crate) topic: &'a str,
-    pub(crate) properties: &'a super::Properties,
+impl FixedHeader {
+    fn packet_len(&self) -> usize {
+        self.len + self.remaining_length
+    }
 }
+
+/// The bits of PUBLISH's first byte that hold the QoS.
+const PUBLISH_QOS: u8 = 0b0110;

@@ -6,10 +6,17 @@
 mod connect;
 mod decode;
 mod disconnect;
+mod encode;
+mod packet_type;
 mod properties;
+mod property;
 mod publish;
+mod qos;
 mod reader;
+mod rules;
 mod subscribe;
+mod topic_cache;
+mod version;
 mod writer;
 
 pub use crate::error::DecodeError;
@@ -18,11 +25,17 @@ pub use crate::topic::TopicName;
 pub use connect::{ConnAck, Connect, Will};
 pub use decode::Decoder;
 pub use disconnect::{Auth, Disconnect};
-pub use properties::{Properties, Property};
+pub use packet_type::PacketType;
+pub use properties::Properties;
+pub use property::Property;
 pub use publish::{Ack, Publish};
+pub use qos::QoS;
 pub use subscribe::{
     RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, UnsubAck, Unsubscribe,
 };
+pub use version::ProtocolVersion;
+
+pub(crate) use publish::{PublishHead, encode_publish_head, publish_packet_len};
 
 use std::num::NonZeroU16;
 
@@ -31,32 +44,6 @@ pub type PacketId = NonZeroU16;
 
 /// The largest Remaining Length: 268,435,455 bytes.
 pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
-
-/// A version of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(u8)]
-pub enum ProtocolVersion {
-    /// MQTT 3.1 (`MQIsdp`, level 3).
-    V31 = 3,
-    /// MQTT 3.1.1 (level 4).
-    #[default]
-    V311 = 4,
-    /// MQTT 5.0 (level 5).
-    V5 = 5,
-}
-
-/// Quality of Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(u8)]
-pub enum QoS {
-    /// At most once (0).
-    #[default]
-    AtMostOnce = 0,
-    /// At least once (1).
-    AtLeastOnce = 1,
-    /// Exactly once (2).
-    ExactlyOnce = 2,
-}
 
 /// A Control Packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,4 +78,32 @@ pub enum Packet {
     Disconnect(Disconnect),
     /// Enhanced authentication (MQTT 5.0).
     Auth(Auth),
+}
+
+impl Packet {
+    /// Returns the packet's type.
+    pub fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
+
+    /// Returns the packet's name as the standard writes it: `CONNECT`, `CONNACK` ..
+    pub fn name(&self) -> &'static str {
+        self.packet_type().name()
+    }
 }

@@ -1,8 +1,17 @@
 //! PUBLISH and its acknowledgements.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 
-use super::{PacketId, Properties, QoS, ReasonCode, TopicName};
+use super::packet_type::DUP;
+use super::property::Scope;
+use super::reader::Reader;
+use super::rules;
+use super::topic_cache::{TopicCache, check_wildcards};
+use super::writer::{check_text, put_u16, put_with_length, var_int, var_int_len};
+use super::{
+    MAX_REMAINING_LENGTH, PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode, TopicName,
+};
+use crate::error::{DecodeError, Error, Result};
 
 /// A PUBLISH packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +32,169 @@ pub struct Publish {
     pub payload: Bytes,
 }
 
+impl Publish {
+    /// Takes the packet at the front of `input`, which is complete: `header_len` bytes of Fixed Header, then
+    /// `remaining_length` bytes.
+    pub(super) fn take(
+        version: ProtocolVersion,
+        input: &mut BytesMut,
+        header_len: usize,
+        remaining_length: usize,
+        topics: &mut TopicCache,
+    ) -> Result<Self, DecodeError> {
+        let mut header = Reader::new(
+            version,
+            input.get(..header_len + remaining_length).unwrap_or_default(),
+        );
+        let first = header.u8()?;
+        header.take(header_len - 1)?;
+        let Some(qos) = QoS::from_bits(first >> 1) else {
+            return header.broken(&rules::QOS_3);
+        };
+        let name = header.binary()?;
+        let packet_id = match qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Some(header.packet_id(&rules::PACKET_ID_ZERO)?),
+        };
+        let properties = if header.is_v5() {
+            Properties::read(&mut header, Scope::packet(PacketType::Publish))?
+        } else {
+            Properties::new()
+        };
+        if name.is_empty() && properties.topic_alias().is_none() {
+            return header.broken(&rules::EMPTY_TOPIC);
+        }
+        let topic = header.obey(topics.name(name))?;
+        let payload_len = header.len();
+        input.advance(header_len + remaining_length - payload_len);
+        let payload = if payload_len == 0 {
+            Bytes::new()
+        } else {
+            input.split_to(payload_len).freeze()
+        };
+        Ok(Self {
+            dup: first & DUP != 0,
+            qos,
+            retain: first & RETAIN != 0,
+            topic,
+            packet_id,
+            properties,
+            payload,
+        })
+    }
+
+    /// The packet without its payload, to be written.
+    pub(crate) fn head(&self) -> PublishHead<'_> {
+        PublishHead {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id: self.packet_id,
+            topic: self.topic.as_str(),
+            properties: &self.properties,
+        }
+    }
+
+    pub(super) fn check(&self, version: ProtocolVersion) -> Result<()> {
+        let topic = self.topic.as_str();
+        check_text(topic)
+            .and_then(|()| check_wildcards(topic, &rules::TOPIC_WILDCARD))
+            .map_err(|rule| rule.refused("topic"))?;
+        let v5 = version == ProtocolVersion::V5;
+        if topic.is_empty() && !(v5 && self.properties.topic_alias().is_some()) {
+            return Err(rules::EMPTY_TOPIC.refused("topic"));
+        }
+        // [MQTT-2.2.1-2], [MQTT-2.3.1-1], [MQTT-2.3.1-5]
+        if self.packet_id.is_some() != (self.qos != QoS::AtMostOnce) {
+            return Err(Error::argument(
+                "packet_id",
+                "must be there with QoS 1 and 2 and only then",
+            ));
+        }
+        if self.dup && self.qos == QoS::AtMostOnce {
+            return Err(rules::DUP_QOS_0.refused("dup"));
+        }
+        if v5 {
+            self.properties.check(Scope::packet(PacketType::Publish))?;
+        }
+        if remaining_length(version, &self.head(), self.payload.len()) > MAX_REMAINING_LENGTH {
+            return Err(Error::argument("payload", "makes the packet too large"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let head = self.head();
+        out.reserve(publish_packet_len(version, &head, self.payload.len()));
+        encode_publish_head(out, version, head, self.payload.len());
+        out.extend_from_slice(&self.payload);
+    }
+}
+
+/// A PUBLISH packet without its payload: what [`encode_publish_head`] writes. Properties are not written before MQTT
+/// 5.0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublishHead<'a> {
+    pub(crate) dup: bool,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) packet_id: Option<PacketId>,
+    pub(crate) topic: &'a str,
+    pub(crate) properties: &'a Properties,
+}
+
+/// Appends a PUBLISH packet up to, and without, its payload of `payload_len` bytes. The caller has checked topic,
+/// properties and [`publish_packet_len`].
+#[inline]
+pub(crate) fn encode_publish_head(
+    out: &mut Vec<u8>,
+    version: ProtocolVersion,
+    head: PublishHead<'_>,
+    payload_len: usize,
+) {
+    debug_assert!(head.topic.len() <= usize::from(u16::MAX), "checked before");
+    let remaining_length = remaining_length(version, &head, payload_len);
+    let first = (PacketType::Publish as u8) << 4
+        | if head.dup { DUP } else { 0 }
+        | (head.qos as u8) << 1
+        | if head.retain { RETAIN } else { 0 };
+    let topic_len = (head.topic.len() as u16).to_be_bytes();
+    if remaining_length < 0x80 {
+        out.extend_from_slice(&[first, remaining_length as u8, topic_len[0], topic_len[1]]);
+    } else {
+        let (length, size) = var_int(remaining_length as u32);
+        out.push(first);
+        out.extend_from_slice(&length[..size]);
+        out.extend_from_slice(&topic_len);
+    }
+    out.extend_from_slice(head.topic.as_bytes());
+    if let Some(packet_id) = head.packet_id {
+        put_u16(out, packet_id.get());
+    }
+    if version == ProtocolVersion::V5 {
+        head.properties.write(out);
+    }
+}
+
+/// How many bytes a PUBLISH packet takes, Fixed Header and payload included.
+pub(crate) fn publish_packet_len(
+    version: ProtocolVersion,
+    head: &PublishHead<'_>,
+    payload_len: usize,
+) -> usize {
+    let remaining_length = remaining_length(version, head, payload_len);
+    1 + var_int_len(remaining_length) + remaining_length
+}
+
+fn remaining_length(version: ProtocolVersion, head: &PublishHead<'_>, payload_len: usize) -> usize {
+    let packet_id_len = if head.packet_id.is_some() { 2 } else { 0 };
+    let properties_len = match version {
+        ProtocolVersion::V31 | ProtocolVersion::V311 => 0,
+        ProtocolVersion::V5 => head.properties.encoded_len_with_length(),
+    };
+    2 + head.topic.len() + packet_id_len + properties_len + payload_len
+}
+
 /// A PUBACK, PUBREC, PUBREL or PUBCOMP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
@@ -33,3 +205,62 @@ pub struct Ack {
     /// Properties (MQTT 5.0).
     pub properties: Properties,
 }
+
+impl Ack {
+    /// An acknowledgement without reason and properties: success.
+    pub fn new(packet_id: PacketId) -> Self {
+        Self {
+            packet_id,
+            reason: ReasonCode::SUCCESS,
+            properties: Properties::new(),
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>, packet: PacketType) -> Result<Self, DecodeError> {
+        let mut ack = Self::new(reader.packet_id(&rules::ACK_PACKET_ID_ZERO)?);
+        // Both the code and the Property Length may be missing (MQTT 5.0, section 3.4.2.1).
+        if reader.is_v5() && !reader.is_empty() {
+            let code = reader.u8()?;
+            reader.obey(rules::check_reason(packet, code))?;
+            ack.reason = ReasonCode::new(code);
+            if !reader.is_empty() {
+                ack.properties = Properties::read(reader, Scope::packet(packet))?;
+            }
+        }
+        reader.end()?;
+        Ok(ack)
+    }
+
+    pub(super) fn check(&self, packet: PacketType, version: ProtocolVersion) -> Result<()> {
+        if version == ProtocolVersion::V5 {
+            rules::check_reason(packet, self.reason.meaning()).map_err(|rule| rule.refused("reason"))?;
+            self.properties.check(Scope::packet(packet))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(
+        &self,
+        packet: PacketType,
+        version: ProtocolVersion,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let [high, low] = self.packet_id.get().to_be_bytes();
+        let first = packet.first_byte();
+        let code = self.reason.meaning();
+        if version != ProtocolVersion::V5 || (code == 0 && self.properties.is_empty()) {
+            out.extend_from_slice(&[first, 2, high, low]);
+            return Ok(());
+        }
+        out.push(first);
+        put_with_length(out, |out| {
+            out.extend_from_slice(&[high, low, code]);
+            if !self.properties.is_empty() {
+                self.properties.write(out);
+            }
+        })
+    }
+}
+
+/// The RETAIN flag in the first byte.
+const RETAIN: u8 = 0b0001;
