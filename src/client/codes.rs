@@ -1,0 +1,543 @@
+//! The numbers of paho-mqtt's module: error codes, CONNACK codes, log levels, versions, and the texts that go with them.
+
+use std::fmt;
+
+use crate::codec::{ProtocolVersion, ReasonCode};
+use crate::error::{DropReason, Error};
+use crate::topic;
+
+macro_rules! numbered {
+    (
+        $(#[$doc:meta])* $name:ident {
+            $($(#[$item_doc:meta])* $item:ident = $number:literal $(, $constant:ident)?;)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(i32)]
+        pub enum $name {
+            $($(#[$item_doc])* $item = $number,)*
+        }
+
+        impl $name {
+            /// The number that the Python client uses.
+            pub const fn value(self) -> i32 {
+                self as i32
+            }
+        }
+
+        impl From<$name> for i32 {
+            fn from(code: $name) -> i32 {
+                code.value()
+            }
+        }
+
+        impl PartialEq<i32> for $name {
+            fn eq(&self, number: &i32) -> bool {
+                self.value() == *number
+            }
+        }
+
+        impl PartialOrd<i32> for $name {
+            fn partial_cmp(&self, number: &i32) -> Option<std::cmp::Ordering> {
+                self.value().partial_cmp(number)
+            }
+        }
+
+        $($(
+            #[doc = concat!("[`", stringify!($name), "::", stringify!($item), "`]")]
+            pub const $constant: $name = $name::$item;
+        )?)*
+    };
+}
+
+numbered! {
+    /// An [`Error`] as the number that the Python client returns: see [`Error::code`].
+    #[doc(alias = "MQTTErrorCode")]
+    #[non_exhaustive]
+    MqttErrorCode {
+        /// Not finished yet: try again.
+        Again = -1, MQTT_ERR_AGAIN;
+        /// No error.
+        Success = 0, MQTT_ERR_SUCCESS;
+        /// Out of memory; never reported.
+        NoMem = 1, MQTT_ERR_NOMEM;
+        /// The peer broke the protocol.
+        Protocol = 2, MQTT_ERR_PROTOCOL;
+        /// A wrong argument, or a call that does not fit the state.
+        Inval = 3, MQTT_ERR_INVAL;
+        /// There is no connection.
+        NoConn = 4, MQTT_ERR_NO_CONN;
+        /// The server refused the connection.
+        ConnRefused = 5, MQTT_ERR_CONN_REFUSED;
+        /// Never reported.
+        NotFound = 6, MQTT_ERR_NOT_FOUND;
+        /// The connection was lost.
+        ConnLost = 7, MQTT_ERR_CONN_LOST;
+        /// TLS failed.
+        Tls = 8, MQTT_ERR_TLS;
+        /// Never reported: a payload that is too large is a wrong argument.
+        PayloadSize = 9, MQTT_ERR_PAYLOAD_SIZE;
+        /// Not supported by this version, this build or this server.
+        NotSupported = 10, MQTT_ERR_NOT_SUPPORTED;
+        /// Never reported.
+        Auth = 11, MQTT_ERR_AUTH;
+        /// Never reported.
+        AclDenied = 12, MQTT_ERR_ACL_DENIED;
+        /// An error without a code of its own, or one of the application.
+        Unknown = 13, MQTT_ERR_UNKNOWN;
+        /// An error of the operating system.
+        Errno = 14, MQTT_ERR_ERRNO;
+        /// The outgoing queue is full.
+        QueueSize = 15, MQTT_ERR_QUEUE_SIZE;
+        /// No answer within the keep alive.
+        KeepAlive = 16, MQTT_ERR_KEEPALIVE;
+    }
+}
+
+numbered! {
+    /// The return codes in a CONNACK of MQTT 3.1 and 3.1.1. A [`ReasonCode`] compares with them by meaning.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let rc = mqtt::ReasonCode::NOT_AUTHORIZED;
+    /// assert!(rc == mqtt::CONNACK_REFUSED_NOT_AUTHORIZED);
+    /// ```
+    ConnackCode {
+        /// Connection accepted.
+        Accepted = 0, CONNACK_ACCEPTED;
+        /// The server does not speak this version of the protocol.
+        RefusedProtocolVersion = 1, CONNACK_REFUSED_PROTOCOL_VERSION;
+        /// The client identifier is not allowed.
+        RefusedIdentifierRejected = 2, CONNACK_REFUSED_IDENTIFIER_REJECTED;
+        /// The server is not available.
+        RefusedServerUnavailable = 3, CONNACK_REFUSED_SERVER_UNAVAILABLE;
+        /// The user name or the password is wrong or malformed.
+        RefusedBadUsernamePassword = 4, CONNACK_REFUSED_BAD_USERNAME_PASSWORD;
+        /// The client is not authorized to connect.
+        RefusedNotAuthorized = 5, CONNACK_REFUSED_NOT_AUTHORIZED;
+    }
+}
+
+numbered! {
+    /// How important a line for `on_log` is. Prints as its number.
+    LogLevel {
+        /// For information.
+        Info = 1, MQTT_LOG_INFO;
+        /// Normal, but worth a look.
+        Notice = 2, MQTT_LOG_NOTICE;
+        /// Something that the application should change.
+        Warning = 4, MQTT_LOG_WARNING;
+        /// An error.
+        Err = 8, MQTT_LOG_ERR;
+        /// Each packet, and other details.
+        Debug = 16, MQTT_LOG_DEBUG;
+    }
+}
+
+numbered! {
+    /// Where an unfinished message stands, as the Python client numbers it.
+    MessageState {
+        /// None.
+        Invalid = 0;
+        /// To be published.
+        Publish = 1;
+        /// Sent with QoS 1.
+        WaitForPuback = 2;
+        /// Sent with QoS 2.
+        WaitForPubrec = 3;
+        /// PUBREL is to be sent again.
+        ResendPubrel = 4;
+        /// Received with QoS 2, PUBREC sent.
+        WaitForPubrel = 5;
+        /// PUBCOMP is to be sent again.
+        ResendPubcomp = 6;
+        /// PUBREL sent.
+        WaitForPubcomp = 7;
+        /// PUBREC is to be sent.
+        SendPubrec = 8;
+        /// Waits for a place among the messages on their way.
+        Queued = 9;
+    }
+}
+
+impl From<ReasonCode> for i32 {
+    fn from(code: ReasonCode) -> i32 {
+        i32::from(code.value())
+    }
+}
+
+impl PartialEq<ConnackCode> for ReasonCode {
+    fn eq(&self, code: &ConnackCode) -> bool {
+        *self == convert_connack_rc_to_reason_code(*code)
+    }
+}
+
+/// As the reason for a disconnection: [`convert_disconnect_error_code_to_reason_code`].
+impl PartialEq<MqttErrorCode> for ReasonCode {
+    fn eq(&self, code: &MqttErrorCode) -> bool {
+        *self == convert_disconnect_error_code_to_reason_code(*code)
+    }
+}
+
+impl fmt::Display for MqttErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(error_string(*self))
+    }
+}
+
+impl fmt::Display for ConnackCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(connack_string(*self))
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.value(), f)
+    }
+}
+
+impl From<LogLevel> for log::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Info | LogLevel::Notice => Self::Info,
+            LogLevel::Warning => Self::Warn,
+            LogLevel::Err => Self::Error,
+            LogLevel::Debug => Self::Debug,
+        }
+    }
+}
+
+impl Error {
+    /// Returns the number that the Python client has for this error.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// assert_eq!(mqtt::Error::NotConnected.code(), mqtt::MQTT_ERR_NO_CONN);
+    /// assert_eq!(mqtt::Error::ConnectionClosed.code(), 7);
+    /// ```
+    #[doc(alias = "rc")]
+    pub fn code(&self) -> MqttErrorCode {
+        use std::io::ErrorKind as Kind;
+
+        match self {
+            Self::InvalidArgument { .. } | Self::InvalidState(_) | Self::WouldDeadlock(_) => {
+                MqttErrorCode::Inval
+            }
+            Self::NotSupported(_) => MqttErrorCode::NotSupported,
+            Self::NotConnected => MqttErrorCode::NoConn,
+            Self::QueueFull { .. } => MqttErrorCode::QueueSize,
+            Self::Timeout => MqttErrorCode::Again,
+            Self::Dropped(why) => match why {
+                DropReason::QueueFull | DropReason::Superseded => MqttErrorCode::QueueSize,
+                DropReason::ConnectionLost | DropReason::SessionLost => MqttErrorCode::ConnLost,
+                DropReason::NotAllowed => MqttErrorCode::NotSupported,
+                DropReason::Discarded | DropReason::ClientDropped | DropReason::Expired => {
+                    MqttErrorCode::Unknown
+                }
+            },
+            Self::Refused(_) => MqttErrorCode::ConnRefused,
+            Self::ServerDisconnect(_) | Self::ConnectionClosed => MqttErrorCode::ConnLost,
+            Self::Io(error) => match error.kind() {
+                Kind::ConnectionReset
+                | Kind::ConnectionAborted
+                | Kind::BrokenPipe
+                | Kind::NotConnected
+                | Kind::UnexpectedEof
+                | Kind::WriteZero => MqttErrorCode::ConnLost,
+                _ => MqttErrorCode::Errno,
+            },
+            Self::KeepAliveTimeout => MqttErrorCode::KeepAlive,
+            Self::Protocol(_) => MqttErrorCode::Protocol,
+            Self::Callback { .. } | Self::Other(_) => MqttErrorCode::Unknown,
+        }
+    }
+}
+
+/// Returns the text of an error code.
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// assert_eq!(mqtt::error_string(7), "The connection was lost.");
+/// assert_eq!(mqtt::error_string(mqtt::MQTT_ERR_SUCCESS), "No error.");
+/// ```
+pub fn error_string(code: impl Into<i32>) -> &'static str {
+    match code.into() {
+        0 => "No error.",
+        1 => "Out of memory.",
+        2 => "A network protocol error occurred when communicating with the broker.",
+        3 => "Invalid function arguments provided.",
+        4 => "The client is not currently connected.",
+        5 => "The connection was refused.",
+        6 => "Message not found (internal error).",
+        7 => "The connection was lost.",
+        8 => "A TLS error occurred.",
+        9 => "Payload too large.",
+        10 => "This feature is not supported.",
+        11 => "Authorisation failed.",
+        12 => "Access denied by ACL.",
+        14 => "Error defined by errno.",
+        15 => "Message queue full.",
+        16 => "Client or broker did not communicate in the keepalive interval.",
+        _ => "Unknown error.",
+    }
+}
+
+/// Returns the text of the answer to CONNECT: a [`ConnackCode`], its number, or a [`ReasonCode`].
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// assert_eq!(mqtt::connack_string(5), "Connection Refused: not authorised.");
+/// assert_eq!(mqtt::connack_string(mqtt::ReasonCode::SUCCESS), "Connection Accepted.");
+/// ```
+pub fn connack_string(code: impl Into<i32>) -> &'static str {
+    match code.into() {
+        0 => "Connection Accepted.",
+        1 | 0x84 => "Connection Refused: unacceptable protocol version.",
+        2 | 0x85 => "Connection Refused: identifier rejected.",
+        3 | 0x88 => "Connection Refused: broker unavailable.",
+        4 | 0x86 => "Connection Refused: bad user name or password.",
+        5 | 0x87 => "Connection Refused: not authorised.",
+        _ => "Connection Refused: unknown reason.",
+    }
+}
+
+/// Returns the reason code that means the same as a return code in a CONNACK of MQTT 3.
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// let reason = mqtt::convert_connack_rc_to_reason_code(mqtt::CONNACK_REFUSED_NOT_AUTHORIZED);
+/// assert_eq!(reason, mqtt::ReasonCode::NOT_AUTHORIZED);
+/// ```
+pub fn convert_connack_rc_to_reason_code(rc: impl Into<i32>) -> ReasonCode {
+    ReasonCode::from_connack_v3(u8::try_from(rc.into()).unwrap_or(u8::MAX))
+}
+
+/// Returns the reason code with which `on_disconnect` reports an error code.
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// let reason = mqtt::convert_disconnect_error_code_to_reason_code(mqtt::MQTT_ERR_KEEPALIVE);
+/// assert_eq!(reason, mqtt::ReasonCode::KEEP_ALIVE_TIMEOUT);
+/// ```
+pub fn convert_disconnect_error_code_to_reason_code(rc: MqttErrorCode) -> ReasonCode {
+    match rc {
+        MqttErrorCode::Success => ReasonCode::NORMAL_DISCONNECTION,
+        MqttErrorCode::KeepAlive => ReasonCode::disconnect(0x8D),
+        MqttErrorCode::Protocol => ReasonCode::disconnect(0x82),
+        _ => ReasonCode::disconnect(0x80),
+    }
+}
+
+/// Returns whether the filter `sub` matches the name `topic`: the same as [`topic::matches`].
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// assert!(mqtt::topic_matches_sub("foo/#", "foo/bar/baz"));
+/// assert!(!mqtt::topic_matches_sub("foo/+", "foo"));
+/// ```
+pub fn topic_matches_sub(sub: &str, topic: &str) -> bool {
+    topic::matches(sub, topic)
+}
+
+/// MQTT 3.1.
+#[allow(non_upper_case_globals, reason = "the Python client's name")]
+pub const MQTTv31: ProtocolVersion = ProtocolVersion::V31;
+/// MQTT 3.1.1.
+#[allow(non_upper_case_globals, reason = "the Python client's name")]
+pub const MQTTv311: ProtocolVersion = ProtocolVersion::V311;
+/// MQTT 5.0.
+#[allow(non_upper_case_globals, reason = "the Python client's name")]
+pub const MQTTv5: ProtocolVersion = ProtocolVersion::V5;
+
+/// When the server is to forget an earlier session (MQTT 5.0).
+///
+/// `true` stands for [`Always`](Self::Always), `false` for [`Never`](Self::Never).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[doc(alias = "CleanStartOption")]
+pub enum CleanStart {
+    /// At the first connection after `connect`, not when the client reconnects by itself. The default.
+    #[default]
+    FirstOnly,
+    /// At each connection.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// [`CleanStart::FirstOnly`]
+pub const MQTT_CLEAN_START_FIRST_ONLY: CleanStart = CleanStart::FirstOnly;
+
+impl From<bool> for CleanStart {
+    fn from(clean: bool) -> Self {
+        if clean { Self::Always } else { Self::Never }
+    }
+}
+
+/// What carries the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Transport {
+    /// TCP. The default.
+    #[default]
+    Tcp,
+    /// WebSocket over TCP.
+    WebSockets,
+    /// A unix socket.
+    Unix,
+}
+
+impl std::str::FromStr for Transport {
+    type Err = Error;
+
+    /// Reads the Python client's names: `tcp`, `websockets`, `unix`.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name.to_ascii_lowercase().as_str() {
+            "tcp" => Ok(Self::Tcp),
+            "websockets" => Ok(Self::WebSockets),
+            "unix" => Ok(Self::Unix),
+            _ => Err(Error::argument("transport", "must be tcp, websockets or unix")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::DecodeError;
+
+    #[test]
+    fn errors_have_the_numbers_of_the_python_client() {
+        let io = |kind: std::io::ErrorKind| Error::from(std::io::Error::from(kind));
+        for (error, code) in [
+            (Error::argument("topic", "x"), 3),
+            (Error::InvalidState("x"), 3),
+            (Error::WouldDeadlock("x"), 3),
+            (Error::NotSupported("x"), 10),
+            (Error::NotConnected, 4),
+            (
+                Error::QueueFull {
+                    payload: bytes::Bytes::new(),
+                },
+                15,
+            ),
+            (Error::Timeout, -1),
+            (Error::Dropped(DropReason::QueueFull), 15),
+            (Error::Dropped(DropReason::ConnectionLost), 7),
+            (Error::Dropped(DropReason::NotAllowed), 10),
+            (Error::Dropped(DropReason::ClientDropped), 13),
+            (Error::Refused(ReasonCode::NOT_AUTHORIZED), 5),
+            (Error::ServerDisconnect(ReasonCode::SERVER_BUSY), 7),
+            (io(std::io::ErrorKind::ConnectionReset), 7),
+            (io(std::io::ErrorKind::BrokenPipe), 7),
+            (io(std::io::ErrorKind::ConnectionRefused), 14),
+            (Error::ConnectionClosed, 7),
+            (Error::KeepAliveTimeout, 16),
+            (Error::Protocol(DecodeError::malformed("x", "")), 2),
+            (
+                Error::Callback {
+                    callback: "on_message",
+                    message: "x".into(),
+                },
+                13,
+            ),
+            (Error::from("x"), 13),
+        ] {
+            assert_eq!(error.code(), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn error_texts() {
+        assert_eq!(
+            error_string(MQTT_ERR_NO_CONN),
+            "The client is not currently connected."
+        );
+        assert_eq!(MQTT_ERR_QUEUE_SIZE.to_string(), "Message queue full.");
+        for unknown in [-1, 13, 17, i32::MAX] {
+            assert_eq!(error_string(unknown), "Unknown error.");
+        }
+        let texts: std::collections::HashSet<_> = (0..17).map(error_string).collect();
+        assert_eq!(texts.len(), 17);
+    }
+
+    #[test]
+    fn connack_texts_are_the_same_for_both_generations_of_codes() {
+        for (v3, v5) in [
+            (0, 0),
+            (1, 0x84),
+            (2, 0x85),
+            (3, 0x88),
+            (4, 0x86),
+            (5, 0x87),
+            (6, 0x80),
+        ] {
+            assert_eq!(connack_string(v3), connack_string(ReasonCode::new(v5)));
+            assert_eq!(convert_connack_rc_to_reason_code(v3), ReasonCode::new(v5));
+        }
+        assert_eq!(
+            connack_string(CONNACK_REFUSED_IDENTIFIER_REJECTED),
+            "Connection Refused: identifier rejected."
+        );
+        assert_eq!(ConnackCode::Accepted.to_string(), "Connection Accepted.");
+        assert_eq!(connack_string(255), "Connection Refused: unknown reason.");
+        assert_eq!(
+            convert_connack_rc_to_reason_code(-1),
+            ReasonCode::UNSPECIFIED_ERROR
+        );
+    }
+
+    #[test]
+    fn reason_codes_compare_with_the_constants_of_the_python_client() {
+        assert_eq!(ReasonCode::from_connack_v3(5), CONNACK_REFUSED_NOT_AUTHORIZED);
+        assert_ne!(ReasonCode::from_connack_v3(4), CONNACK_REFUSED_NOT_AUTHORIZED);
+        assert_eq!(ReasonCode::SUCCESS, CONNACK_ACCEPTED);
+        assert_eq!(ReasonCode::NORMAL_DISCONNECTION, MQTT_ERR_SUCCESS);
+        assert_eq!(ReasonCode::KEEP_ALIVE_TIMEOUT, MQTT_ERR_KEEPALIVE);
+        assert_ne!(ReasonCode::UNSPECIFIED_ERROR, MQTT_ERR_SUCCESS);
+    }
+
+    #[test]
+    fn disconnect_codes() {
+        for (code, value, name) in [
+            (MQTT_ERR_SUCCESS, 0, "Normal disconnection"),
+            (MQTT_ERR_KEEPALIVE, 141, "Keep alive timeout"),
+            (MQTT_ERR_PROTOCOL, 130, "Protocol error"),
+            (MQTT_ERR_CONN_LOST, 128, "Unspecified error"),
+            (MQTT_ERR_CONN_REFUSED, 128, "Unspecified error"),
+        ] {
+            let reason = convert_disconnect_error_code_to_reason_code(code);
+            assert_eq!((reason.value(), reason.name()), (value, name));
+        }
+    }
+
+    #[test]
+    fn log_levels() {
+        assert_eq!(format!("{} {:?}", MQTT_LOG_DEBUG, MQTT_LOG_ERR), "16 Err");
+        assert!(MQTT_LOG_DEBUG == 16 && MQTT_LOG_INFO < MQTT_LOG_ERR);
+        for (level, expected) in [
+            (LogLevel::Info, log::Level::Info),
+            (LogLevel::Notice, log::Level::Info),
+            (LogLevel::Warning, log::Level::Warn),
+            (LogLevel::Err, log::Level::Error),
+            (LogLevel::Debug, log::Level::Debug),
+        ] {
+            assert_eq!(log::Level::from(level), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_transports() {
+        assert_eq!("websockets".parse::<Transport>().unwrap(), Transport::WebSockets);
+        assert_eq!("TCP".parse::<Transport>().unwrap(), Transport::default());
+        assert!("udp".parse::<Transport>().is_err());
+    }
+}

@@ -1,0 +1,429 @@
+//! Everything that `connect` can be told.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::codes::CleanStart;
+use super::convert::{IntoHost, IntoServer, IntoTimeout};
+pub use super::server::Server;
+use crate::codec::{Properties, ProtocolVersion};
+use crate::error::{Error, Result};
+use crate::transport::{DialOptions, Stream};
+
+/// Where and how to connect.
+///
+/// Made from a server and completed step by step. A mistake in a step is reported by the call that uses the options.
+///
+/// ```
+/// use callmq::client::ConnectOptions;
+///
+/// let options = ConnectOptions::new("localhost").port(1884).keep_alive(30).connect_timeout(2.5);
+/// assert_eq!(options.servers()[0].to_string(), "localhost:1884");
+/// ```
+#[derive(Clone)]
+pub struct ConnectOptions {
+    servers: Vec<Server>,
+    keep_alive: Option<u16>,
+    clean_start: Option<CleanStart>,
+    properties: Properties,
+    bind_address: Option<String>,
+    bind_port: u16,
+    connect_timeout: Option<Duration>,
+    tcp_nodelay: Option<bool>,
+    tcp_keep_alive: Option<Duration>,
+    tcp_user_timeout: Option<Duration>,
+    /// The first mistake.
+    problem: Option<Error>,
+}
+
+impl ConnectOptions {
+    /// Connects to this server: a host, a host and its port, or a URL.
+    pub fn new(server: impl IntoServer) -> Self {
+        Self::empty().server(server)
+    }
+
+    /// Connects by calling `open`, in place of TCP, for each connection: a stream of the user's own, for example to a
+    /// server in the same process.
+    ///
+    /// `open` runs on the thread that connects and should not take long. The options for sockets have no effect.
+    ///
+    /// ```
+    /// use callmq::client::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::connector(|| Err(std::io::ErrorKind::ConnectionRefused.into()));
+    /// assert_eq!(options.servers()[0].to_string(), "custom stream");
+    /// ```
+    pub fn connector(open: impl Fn() -> io::Result<Arc<dyn Stream>> + Send + Sync + 'static) -> Self {
+        Self::empty().server(Server::custom(Arc::new(open)))
+    }
+
+    fn empty() -> Self {
+        Self {
+            servers: Vec::new(),
+            keep_alive: None,
+            clean_start: None,
+            properties: Properties::default(),
+            bind_address: None,
+            bind_port: 0,
+            connect_timeout: None,
+            tcp_nodelay: None,
+            tcp_keep_alive: None,
+            tcp_user_timeout: None,
+            problem: None,
+        }
+    }
+
+    /// Adds a server, to be tried if those before it cannot be reached.
+    #[must_use]
+    pub fn server(self, server: impl IntoServer) -> Self {
+        self.try_set(|options| {
+            options.servers.push(server.into_server()?);
+            Ok(())
+        })
+    }
+
+    /// Sets the port of the server that was named last. Defaults to 1883.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        self.try_set(|options| {
+            options
+                .servers
+                .last_mut()
+                .map_or(Ok(()), |server| server.set_port(port))
+        })
+    }
+
+    /// Sets how long the connection may be silent before a PINGREQ is sent: seconds or a `Duration`.
+    ///
+    /// A part of a second is rounded up. 0 turns pings off; the longest is 65,535 seconds. Defaults to the client's
+    /// setting, which is 60 seconds unless changed.
+    #[must_use]
+    #[doc(alias = "keepalive")]
+    pub fn keep_alive(self, keep_alive: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            let too_long = Error::argument("keep_alive", "must not be longer than 65,535 seconds");
+            let duration = renamed(keep_alive.into_timeout(), "keep_alive")?.ok_or(too_long.clone())?;
+            let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+            options.keep_alive = Some(u16::try_from(seconds).map_err(|_| too_long)?);
+            Ok(())
+        })
+    }
+
+    /// Sets the local IP address to connect from.
+    #[must_use]
+    pub fn bind_address(self, address: impl IntoHost) -> Self {
+        self.try_set(|options| {
+            let address = address.into_host();
+            if address.parse::<std::net::IpAddr>().is_err() {
+                return Err(Error::argument("bind_address", "must be an IP address"));
+            }
+            options.bind_address = Some(address);
+            Ok(())
+        })
+    }
+
+    /// Sets the local port to connect from; 0, the default, leaves the choice to the system.
+    #[must_use]
+    pub fn bind_port(mut self, port: u16) -> Self {
+        self.bind_port = port;
+        self
+    }
+
+    /// Sets whether the server forgets an earlier session (MQTT 5.0): `true`, `false` or a [`CleanStart`].
+    ///
+    /// Defaults to [`CleanStart::FirstOnly`]. The calls that connect refuse it for MQTT 3.
+    #[must_use]
+    pub fn clean_start(mut self, clean_start: impl Into<CleanStart>) -> Self {
+        self.clean_start = Some(clean_start.into());
+        self
+    }
+
+    /// Sets the properties of the CONNECT packet (MQTT 5.0). The calls that connect refuse them for MQTT 3.
+    #[must_use]
+    pub fn properties(mut self, properties: Properties) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// Sets how long looking up a server's name and connecting to it may take: seconds, a `Duration`, or `None`.
+    ///
+    /// Defaults to the client's setting, which is 5 seconds unless changed.
+    #[must_use]
+    pub fn connect_timeout(self, timeout: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            let timeout = renamed(timeout.into_timeout(), "connect_timeout")?.unwrap_or(Duration::MAX);
+            if timeout.is_zero() {
+                return Err(Error::argument("connect_timeout", "must not be 0"));
+            }
+            options.connect_timeout = Some(timeout);
+            Ok(())
+        })
+    }
+
+    /// Sets whether small writes leave at once (`TCP_NODELAY`). Defaults to `true`.
+    #[must_use]
+    pub fn tcp_nodelay(mut self, on: bool) -> Self {
+        self.tcp_nodelay = Some(on);
+        self
+    }
+
+    /// Sets after how much silence, and how often, the system probes the connection (TCP keep-alive): 1 to 32,767
+    /// seconds, or `None`, the default, for never.
+    #[must_use]
+    pub fn tcp_keep_alive(self, interval: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            let interval = renamed(interval.into_timeout(), "tcp_keep_alive")?;
+            if interval.is_some_and(|interval| !(1..=32_767).contains(&interval.as_secs())) {
+                return Err(Error::argument(
+                    "tcp_keep_alive",
+                    "must be from 1 to 32,767 seconds",
+                ));
+            }
+            options.tcp_keep_alive = interval;
+            Ok(())
+        })
+    }
+
+    /// Sets how long written bytes may stay unacknowledged before the system ends the connection
+    /// (`TCP_USER_TIMEOUT`); `None`, the default, leaves it to the system. No effect where the system does not have it.
+    #[must_use]
+    pub fn tcp_user_timeout(self, timeout: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            options.tcp_user_timeout = renamed(timeout.into_timeout(), "tcp_user_timeout")?;
+            Ok(())
+        })
+    }
+
+    /// Returns the servers, in the order in which they are tried.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// The keep alive in seconds, if it was set.
+    pub(crate) fn keep_alive_seconds(&self) -> Option<u16> {
+        self.keep_alive
+    }
+
+    pub(crate) fn clean_start_setting(&self) -> Option<CleanStart> {
+        self.clean_start
+    }
+
+    pub(crate) fn connect_properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// How the transport has to connect; what was not set is as in `defaults`.
+    pub(crate) fn dial_options(&self, defaults: DialOptions) -> DialOptions {
+        DialOptions {
+            bind_address: self.bind_address.clone().or(defaults.bind_address),
+            bind_port: if self.bind_port == 0 {
+                defaults.bind_port
+            } else {
+                self.bind_port
+            },
+            tcp_nodelay: self.tcp_nodelay.unwrap_or(defaults.tcp_nodelay),
+            tcp_keep_alive: self.tcp_keep_alive.or(defaults.tcp_keep_alive),
+            tcp_user_timeout: self.tcp_user_timeout.or(defaults.tcp_user_timeout),
+            connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
+            stagger: defaults.stagger,
+        }
+    }
+
+    /// Reports the first mistake made while these options were put together.
+    pub(crate) fn checked(self) -> Result<Self> {
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => Ok(self),
+        }
+    }
+
+    /// Refuses what the version does not have.
+    pub(crate) fn check_version(&self, version: ProtocolVersion) -> Result<()> {
+        if version == ProtocolVersion::V5 {
+            return Ok(());
+        }
+        if self.clean_start.is_some() {
+            return Err(Error::argument("clean_start", "only applies to MQTT 5.0"));
+        }
+        if self.properties != Properties::default() {
+            return Err(Error::argument("properties", "only apply to MQTT 5.0"));
+        }
+        Ok(())
+    }
+
+    fn try_set(mut self, set: impl FnOnce(&mut Self) -> Result<()>) -> Self {
+        if let Err(problem) = set(&mut self) {
+            self.problem.get_or_insert(problem);
+        }
+        self
+    }
+}
+
+/// Has an error about a time-out name the argument that the user knows.
+fn renamed<T>(result: Result<T>, argument: &'static str) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::InvalidArgument { rule, .. } => Error::InvalidArgument { argument, rule },
+        other => other,
+    })
+}
+
+impl FromStr for ConnectOptions {
+    type Err = Error;
+
+    /// Reads the text forms of [`IntoConnect`](super::IntoConnect), for example from a command line.
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text).checked()
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("servers", &self.servers)
+            .field("keep_alive", &self.keep_alive)
+            .field("clean_start", &self.clean_start)
+            .field("connect_timeout", &self.connect_timeout)
+            // Properties may hold authentication data.
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Target;
+
+    fn argument(options: ConnectOptions) -> &'static str {
+        match options.checked() {
+            Err(Error::InvalidArgument { argument, .. }) => argument,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_is_left_to_the_client() {
+        let options = ConnectOptions::new("h").checked().unwrap();
+        assert_eq!(options.keep_alive_seconds(), None);
+        assert_eq!(options.clean_start_setting(), None);
+        assert_eq!(options.connect_properties(), &Properties::default());
+        let defaults = DialOptions {
+            connect_timeout: Duration::from_secs(9),
+            ..DialOptions::default()
+        };
+        let dial = options.dial_options(defaults);
+        assert_eq!(dial.connect_timeout, Duration::from_secs(9));
+        assert_eq!(
+            (dial.bind_address, dial.bind_port, dial.tcp_nodelay),
+            (None, 0, true)
+        );
+    }
+
+    #[test]
+    fn what_is_set_reaches_the_transport() {
+        let options = ConnectOptions::new("h")
+            .bind_address("127.0.0.1")
+            .bind_port(77)
+            .connect_timeout(0.5)
+            .tcp_nodelay(false)
+            .tcp_keep_alive(20)
+            .tcp_user_timeout(30);
+        let dial = options.checked().unwrap().dial_options(DialOptions::default());
+        assert_eq!(dial.bind_address.as_deref(), Some("127.0.0.1"));
+        assert_eq!((dial.bind_port, dial.tcp_nodelay), (77, false));
+        assert_eq!(dial.connect_timeout, Duration::from_millis(500));
+        assert_eq!(dial.tcp_keep_alive, Some(Duration::from_secs(20)));
+        assert_eq!(dial.tcp_user_timeout, Some(Duration::from_secs(30)));
+        let unlimited = ConnectOptions::new("h")
+            .connect_timeout(None)
+            .dial_options(DialOptions::default());
+        assert_eq!(unlimited.connect_timeout, Duration::MAX);
+    }
+
+    #[test]
+    fn the_keep_alive_is_whole_seconds_rounded_up() {
+        let seconds = |options: ConnectOptions| options.checked().unwrap().keep_alive_seconds();
+        assert_eq!(seconds(ConnectOptions::new("h").keep_alive(0)), Some(0));
+        assert_eq!(seconds(ConnectOptions::new("h").keep_alive(0.2)), Some(1));
+        assert_eq!(
+            seconds(ConnectOptions::new("h").keep_alive(Duration::from_millis(1_001))),
+            Some(2)
+        );
+        assert_eq!(seconds(ConnectOptions::new("h").keep_alive(65_535)), Some(65_535));
+        assert_eq!(
+            argument(ConnectOptions::new("h").keep_alive(65_536)),
+            "keep_alive"
+        );
+        assert_eq!(
+            argument(ConnectOptions::new("h").keep_alive(65_535.5)),
+            "keep_alive"
+        );
+        assert_eq!(argument(ConnectOptions::new("h").keep_alive(-1)), "keep_alive");
+        assert_eq!(argument(ConnectOptions::new("h").keep_alive(None)), "keep_alive");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(argument(ConnectOptions::new("")), "host");
+        assert_eq!(argument(ConnectOptions::new("h").port(0)), "port");
+        assert_eq!(
+            argument(ConnectOptions::new("h").bind_address("localhost")),
+            "bind_address"
+        );
+        assert_eq!(
+            argument(ConnectOptions::new("h").connect_timeout(0)),
+            "connect_timeout"
+        );
+        assert_eq!(
+            argument(ConnectOptions::new("h").connect_timeout(-1)),
+            "connect_timeout"
+        );
+        assert_eq!(
+            argument(ConnectOptions::new("h").tcp_keep_alive(0)),
+            "tcp_keep_alive"
+        );
+        assert_eq!(
+            argument(ConnectOptions::new("h").tcp_keep_alive(40_000)),
+            "tcp_keep_alive"
+        );
+        // The first one counts.
+        assert_eq!(argument(ConnectOptions::new("").port(0)), "host");
+        assert!("h:x".parse::<ConnectOptions>().is_err());
+    }
+
+    #[test]
+    fn servers_are_added_and_the_port_belongs_to_the_last() {
+        let options = ConnectOptions::new(("a", 1)).server("b").port(2).server("c");
+        let servers: Vec<_> = options.servers().iter().map(Server::to_string).collect();
+        assert_eq!(servers, ["a:1", "b:2", "c:1883"]);
+    }
+
+    #[test]
+    fn a_stream_takes_the_place_of_a_host() {
+        let options = ConnectOptions::connector(|| Err(io::ErrorKind::NotConnected.into())).port(5);
+        let options = options.checked().unwrap();
+        match &options.servers()[0].target {
+            Target::Custom(connector) => assert!(connector().is_err()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn version_5_options_are_refused_before_it() {
+        let plain = ConnectOptions::new("h");
+        let clean = plain.clone().clean_start(false);
+        assert_eq!(clean.clean_start_setting(), Some(CleanStart::Never));
+        assert!(plain.check_version(ProtocolVersion::V31).is_ok());
+        assert!(clean.check_version(ProtocolVersion::V5).is_ok());
+        let error = clean.check_version(ProtocolVersion::V311).unwrap_err();
+        assert_eq!(error.to_string(), "invalid clean_start: only applies to MQTT 5.0");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let options = ConnectOptions::new("mqtt://me:hush@h");
+        assert!(!format!("{options:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,353 @@
+//! One server: what it is called and how it is written.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::transport::{Connector, Target};
+
+/// A server to connect to, possibly with the user name and password to use there.
+///
+/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port`, never with the password.
+///
+/// ```
+/// use callmq::client::Server;
+///
+/// let server: Server = "mqtt://me:secret@localhost".parse()?;
+/// assert_eq!(server.to_string(), "localhost:1883");
+/// assert!(!format!("{server:?}").contains("secret"));
+/// # Ok::<(), callmq::error::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    pub(crate) target: Target,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Bytes>,
+}
+
+impl Server {
+    /// The port of MQTT without TLS.
+    pub const DEFAULT_PORT: u16 = 1883;
+
+    /// A server at a host (a name or an IP address) and a TCP port.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the host is empty or neither a name nor an address, or if the port is 0.
+    pub fn new(host: &str, port: u16) -> Result<Self> {
+        let host = check_host(host)?.to_owned();
+        check_port(port)?;
+        Ok(Self {
+            target: Target::Tcp { host, port },
+            username: None,
+            password: None,
+        })
+    }
+
+    /// A server behind a stream of the user's own.
+    pub(crate) fn custom(connector: Connector) -> Self {
+        Self {
+            target: Target::Custom(connector),
+            username: None,
+            password: None,
+        }
+    }
+
+    pub(crate) fn set_port(&mut self, new: u16) -> Result<()> {
+        check_port(new)?;
+        if let Target::Tcp { port, .. } = &mut self.target {
+            *port = new;
+        }
+        Ok(())
+    }
+
+    /// `user:password` in front of an `@`, percent-encoded.
+    fn set_credentials(&mut self, text: &str) -> Result<()> {
+        let (username, password) = match text.split_once(':') {
+            Some((username, password)) => (username, Some(password)),
+            None => (text, None),
+        };
+        let username = decoded_text(username)?;
+        if username.is_empty() && password.is_some() {
+            return Err(Error::argument("url", "a password needs a user name"));
+        }
+        if username.contains('\0') {
+            return Err(Error::argument("url", "a user name must not contain U+0000"));
+        }
+        let password = password.map(percent_decoded).transpose()?;
+        let longest = username.len().max(password.as_ref().map_or(0, Vec::len));
+        if longest > usize::from(u16::MAX) {
+            return Err(Error::argument(
+                "url",
+                "user name and password must not be longer than 65,535 bytes",
+            ));
+        }
+        self.username = Some(username);
+        self.password = password.map(Bytes::from);
+        Ok(())
+    }
+}
+
+impl FromStr for Server {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return from_authority(text, |host| Ok(host.to_owned()));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "mqtt" | "tcp" => {}
+            "mqtts" | "ssl" | "tls" => return Err(Error::NotSupported("mqtts:// needs the feature `tls`")),
+            "ws" => return Err(Error::NotSupported("ws:// needs the feature `websocket`")),
+            "wss" => {
+                return Err(Error::NotSupported(
+                    "wss:// needs the features `tls` and `websocket`",
+                ));
+            }
+            "unix" => return Err(Error::NotSupported("unix:// is not supported yet")),
+            _ => {
+                return Err(Error::argument(
+                    "url",
+                    "the scheme must be mqtt, mqtts, ws, wss or unix",
+                ));
+            }
+        }
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !matches!(path, "" | "/") {
+            return Err(Error::argument(
+                "url",
+                "must not have a path, a query or a fragment",
+            ));
+        }
+        match authority.rsplit_once('@') {
+            None => from_authority(authority, decoded_text),
+            Some((credentials, address)) => {
+                let mut server = from_authority(address, decoded_text)?;
+                server.set_credentials(credentials)?;
+                Ok(server)
+            }
+        }
+    }
+}
+
+/// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
+fn from_authority(text: &str, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
+    let (host, port) = match text.rsplit_once(':') {
+        _ if is_ipv6(text) => (text, None),
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let port = match port {
+        None => Server::DEFAULT_PORT,
+        Some(port) if port.bytes().all(|digit| digit.is_ascii_digit()) => port.parse().unwrap_or(0),
+        Some(_) => 0,
+    };
+    Server::new(&decode(host)?, port)
+}
+
+fn check_port(port: u16) -> Result<()> {
+    if port == 0 {
+        return Err(Error::argument("port", "must be a number from 1 to 65,535"));
+    }
+    Ok(())
+}
+
+/// Checks a host without its port and returns it without brackets.
+fn check_host(host: &str) -> Result<&str> {
+    if host.is_empty() {
+        return Err(Error::argument("host", "must not be empty"));
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bare.or(Some(host)).filter(|address| is_ipv6(address)) {
+        return Ok(address);
+    }
+    if host.contains(['[', ']', ':']) {
+        return Err(Error::argument(
+            "host",
+            "must be a name or an IP address, without a port",
+        ));
+    }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/\\@?#%".contains(c)) {
+        return Err(Error::argument("host", "must be a name or an IP address"));
+    }
+    Ok(host)
+}
+
+/// An IPv6 address, possibly with a zone.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn decoded_text(text: &str) -> Result<String> {
+    String::from_utf8(percent_decoded(text)?).map_err(|_| Error::argument("url", "must be UTF-8"))
+}
+
+/// See RFC 3986, section 2.1.
+fn percent_decoded(text: &str) -> Result<Vec<u8>> {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(byte.ok_or(Error::argument(
+            "url",
+            "% must be followed by two hexadecimal digits",
+        ))?);
+        decoded.extend(part.bytes().skip(2));
+    }
+    Ok(decoded)
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Target::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Target::Custom(_) => f.write_str("custom stream"),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.password.as_ref().map(|_| "..");
+        f.debug_struct("Server")
+            .field("target", &self.target)
+            .field("username", &self.username)
+            .field("password", &secret)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argument(text: &str) -> &'static str {
+        match text.parse::<Server>() {
+            Err(Error::InvalidArgument { argument, .. }) => argument,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_forms() {
+        for (text, expected) in [
+            ("h", "h:1883"),
+            ("h.example:1", "h.example:1"),
+            ("127.0.0.1:65535", "127.0.0.1:65535"),
+            ("::1", "[::1]:1883"),
+            ("[::1]", "[::1]:1883"),
+            ("[::1]:1884", "[::1]:1884"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:1883"),
+            ("[fe80::1%eth0]:5", "[fe80::1%eth0]:5"),
+            ("mqtt://h", "h:1883"),
+            ("MQTT://h/", "h:1883"),
+            ("tcp://h:1884", "h:1884"),
+            ("mqtt://[::1]:1884", "[::1]:1884"),
+            ("mqtt://[fe80::1%25eth0]", "[fe80::1%eth0]:1883"),
+            ("höst", "höst:1883"),
+        ] {
+            assert_eq!(text.parse::<Server>().unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_url_may_carry_credentials() {
+        for (text, username, password) in [
+            ("mqtt://h", None, None),
+            ("mqtt://me@h", Some("me"), None),
+            ("mqtt://me:@h", Some("me"), Some("")),
+            ("mqtt://me:secret@h", Some("me"), Some("secret")),
+            ("mqtt://m%40e:s%3a%2F%25@h", Some("m@e"), Some("s:/%")),
+            ("mqtt://me:a:b@c@h", Some("me"), Some("a:b@c")),
+            ("mqtt://%C3%BC:%C3%BC@h", Some("ü"), Some("ü")),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.to_string(), "h:1883");
+            assert_eq!(server.username.as_deref(), username, "{text}");
+            assert_eq!(server.password.as_deref(), password.map(str::as_bytes), "{text}");
+        }
+        let server: Server = "mqtt://me:%ff@h".parse().unwrap();
+        assert_eq!(server.password.as_deref(), Some(&[0xff][..]));
+    }
+
+    #[test]
+    fn the_password_is_not_printed() {
+        let server: Server = "mqtt://me:hush@h".parse().unwrap();
+        for printed in [format!("{server}"), format!("{server:?}"), format!("{server:#?}")] {
+            assert!(!printed.contains("hush"), "{printed}");
+        }
+        assert!(format!("{server:?}").contains("\"me\""));
+    }
+
+    #[test]
+    fn bad_text_is_refused_with_the_part_that_is_wrong() {
+        for text in [
+            "",
+            ":1883",
+            "mqtt://",
+            "mqtt://:1883",
+            "mqtt://me@",
+            "a b",
+            "h/x",
+            "me@h",
+            "1:2:3",
+            "[h]:1",
+            "[::1",
+            "h\0",
+        ] {
+            assert_eq!(argument(text), "host", "{text}");
+        }
+        for text in [
+            "h:",
+            "h:0",
+            "h:65536",
+            "h:x",
+            "h:+1",
+            "h:-1",
+            "[::1]:",
+            "mqtt://h:99999",
+        ] {
+            assert_eq!(argument(text), "port", "{text}");
+        }
+        for text in [
+            "http://h",
+            "mqtt://h/path",
+            "mqtt://h?x=1",
+            "mqtt://h#x",
+            "mqtt://%@h",
+            "mqtt://me:%4@h",
+            "mqtt://me:%+4@h",
+            "mqtt://me:%4ü@h",
+            "mqtt://%ff@h",
+            "mqtt://%00@h",
+            "mqtt://:secret@h",
+            &format!("mqtt://me:{}@h", "x".repeat(65_536)),
+        ] {
+            assert_eq!(argument(text), "url", "{text:.40}");
+        }
+    }
+
+    #[test]
+    fn schemes_of_missing_features_name_the_feature() {
+        for (text, feature) in [
+            ("mqtts://h", "tls"),
+            ("ws://h/mqtt", "websocket"),
+            ("wss://h", "websocket"),
+            ("unix:///run/x", "unix"),
+        ] {
+            match text.parse::<Server>() {
+                Err(Error::NotSupported(what)) => assert!(what.contains(feature), "{what}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
