@@ -3,6 +3,9 @@
 pub mod client;
 pub mod codec;
 pub mod error;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod topic;
 
 mod session;
