@@ -48,18 +48,13 @@ impl IntoQos for QoS {
 
 impl IntoQos for i32 {
     fn into_qos(self) -> Result<QoS> {
-        match self {
-            0 => Ok(QoS::AtMostOnce),
-            1 => Ok(QoS::AtLeastOnce),
-            2 => Ok(QoS::ExactlyOnce),
-            _ => Err(Error::argument("qos", "must be 0, 1 or 2")),
-        }
+        self.try_into()
     }
 }
 
 impl IntoQos for u8 {
     fn into_qos(self) -> Result<QoS> {
-        i32::from(self).into_qos()
+        self.try_into()
     }
 }
 

@@ -116,7 +116,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{PacketId, Publish};
+    use crate::codec::{PacketId, Property, Publish};
 
     #[test]
     fn a_new_message_is_plain() {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_session_gets_what_was_set() {
-        let properties = Properties::default();
+        let properties = Properties::from([Property::MessageExpiryInterval(5)]);
         let message = Message::new("t", "x")
             .qos(QoS::AtLeastOnce)
             .retain(true)

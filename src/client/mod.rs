@@ -4,6 +4,7 @@ pub(crate) mod clock;
 mod codes;
 mod connect_options;
 mod convert;
+mod log_lines;
 mod message;
 mod payload;
 mod reason;

@@ -95,7 +95,7 @@ macro_rules! options_from_qos {
     ($($qos:ty),*) => {$(
         impl IntoSubscribeOptions for $qos {
             fn into_subscribe_options(self) -> Result<SubscribeOptions> {
-                Ok(SubscribeOptions { qos: self.into_qos()?, ..SubscribeOptions::default() })
+                self.into_qos().map(SubscribeOptions::from)
             }
         }
     )*};
@@ -106,12 +106,12 @@ options_from_qos!(QoS, i32, u8);
 impl<T: Into<String>, O: IntoSubscribeOptions> IntoSubscription for (T, O) {
     fn into_subscription(self) -> Result<Subscription> {
         let (filter, options) = self;
-        let filter = filter.into();
-        check_filter(&filter)?;
-        Ok(Subscription {
-            filter,
-            options: options.into_subscribe_options()?,
-        })
+        let options = options.into_subscribe_options()?;
+        Subscription {
+            filter: filter.into(),
+            options,
+        }
+        .into_subscription()
     }
 }
 
@@ -124,6 +124,13 @@ impl<T: Into<String> + Clone, O: IntoSubscribeOptions + Clone> IntoSubscription 
 impl IntoSubscription for Subscription {
     fn into_subscription(self) -> Result<Subscription> {
         check_filter(&self.filter)?;
+        // [MQTT-3.8.3-4]
+        if self.options.no_local && self.filter.starts_with("$share/") {
+            return Err(Error::argument(
+                "options",
+                "a shared subscription cannot be no_local",
+            ));
+        }
         Ok(self)
     }
 }
@@ -326,6 +333,11 @@ mod tests {
         assert_eq!(argument([("a", 0), ("b", -1)].into_subscriptions()), "qos");
         assert_eq!(argument(Vec::<String>::new().into_subscriptions()), "topics");
         assert_eq!(argument(("$share/g/", 0).into_subscriptions()), "filter");
+        let no_local = SubscribeOptions {
+            no_local: true,
+            ..SubscribeOptions::default()
+        };
+        assert_eq!(argument(("$share/g/a", no_local).into_subscriptions()), "options");
     }
 
     #[test]
