@@ -2,11 +2,41 @@
 //!
 //! No sockets, threads, locks or clock: commands and decoded packets come in with the present time, encoded bytes and
 //! events go out. The client asks for them after each call.
+//!
+//! ```text
+//!            open            CONNACK             release           disconnect
+//!   Closed ───────► Connecting ───────► Settling ───────► Open ───────────────► Disconnecting
+//!     ▲                                                                              │
+//!     └───────────────────────────── closed, from anywhere ──────────────────────────┘
+//! ```
+//!
+//! An outgoing message goes straight into the output or through the queue (`publishing`, `queue`), those of QoS 1 and 2
+//! are kept in `outgoing` until the server has them. What is received goes through `receiving`, and waits in `incoming`
+//! for its acknowledgement. `subscriptions` is the ledger.
 
+mod connection;
+mod counters;
 mod event;
+mod id_map;
+mod incoming;
+mod keep_alive;
+mod message;
 mod out_buffer;
+mod outgoing;
+mod packet_ids;
+mod publishing;
+mod queue;
+mod receiving;
+mod requesting;
 mod settings;
+mod subscriptions;
+mod unwritten;
+mod wire;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
 pub(crate) use out_buffer::OutBuffer;
 pub(crate) use settings::{OfflineQueue, OnSessionLost, Resubscribe, Settings, WhenFull};
@@ -16,8 +46,21 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::codec::{Packet, Properties, QoS, ReasonCode, Subscription};
+use crate::codec::{
+    Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, Subscription,
+};
 use crate::error::{DecodeError, DropReason, Error, Result};
+
+use connection::Connection;
+use incoming::{Acknowledged, Incoming};
+use keep_alive::{Due, KeepAlive};
+use message::Pool;
+use outgoing::InFlight;
+use packet_ids::{ALL_IDS, PacketIds};
+use queue::Queue;
+use subscriptions::Subscriptions;
+use unwritten::Unwritten;
+use wire::{AckKind, Wire};
 
 /// Follows one outgoing message or subscription request. Called in the middle of the session's work: it stores and
 /// wakes, it never calls back.
@@ -79,7 +122,7 @@ pub(crate) enum Link {
     Settling,
     /// Everything flows.
     Open,
-    /// DISCONNECT is in the output; nothing more is sent.
+    /// DISCONNECT is in the output, or the server has refused or ended the connection; nothing more is sent.
     Disconnecting,
 }
 
@@ -94,18 +137,32 @@ pub(crate) enum TimedOut {
 #[derive(Debug)]
 pub(crate) struct Session<T> {
     pub(crate) settings: Settings,
-    output: OutBuffer,
-    events: VecDeque<Event>,
-    _track: std::marker::PhantomData<T>,
+    wire: Wire,
+    connection: Connection,
+    keep_alive: KeepAlive,
+    ids: PacketIds,
+    queue: Queue<T>,
+    in_flight: InFlight<T>,
+    unwritten: Unwritten<T>,
+    pool: Pool,
+    incoming: Incoming,
+    subscriptions: Subscriptions<T>,
 }
 
 impl<T: Track> Session<T> {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
-            output: OutBuffer::default(),
-            events: VecDeque::new(),
-            _track: std::marker::PhantomData,
+            wire: Wire::default(),
+            connection: Connection::new(),
+            keep_alive: KeepAlive::default(),
+            ids: PacketIds::new(),
+            queue: Queue::new(),
+            in_flight: InFlight::new(),
+            unwritten: Unwritten::new(),
+            pool: Pool::default(),
+            incoming: Incoming::new(),
+            subscriptions: Subscriptions::new(),
         }
     }
 
@@ -114,31 +171,80 @@ impl<T: Track> Session<T> {
     /// The transport is open: writes CONNECT from the settings and starts the CONNACK deadline. Per-connection state
     /// starts afresh.
     pub(crate) fn open(&mut self, now: Instant) {
-        let _ = now;
-        unimplemented!()
+        if self.connection.link != Link::Closed {
+            self.closed(now);
+        }
+        let settings = &self.settings;
+        let first_serial = self.queue.next_serial();
+        self.connection
+            .open(settings.version, settings.clean_start, first_serial);
+        self.incoming.open(self.connection.number);
+        self.wire.open(settings.version);
+        self.keep_alive.open(now, settings.connack_timeout);
+        self.put_connect();
     }
     pub(crate) fn link(&self) -> Link {
-        unimplemented!()
+        self.connection.link
     }
     /// `on_connect` has returned: renews subscriptions by policy (those that were not requested on this connection
     /// yet), then lets the queue flow.
     pub(crate) fn release(&mut self, now: Instant) {
         let _ = now;
+        self.wire.trace = self.settings.trace;
+        if self.connection.link != Link::Settling {
+            return;
+        }
+        self.connection.link = Link::Open;
+        self.renew_subscriptions();
+        self.send_pending_requests();
+        self.pull();
     }
     /// Writes DISCONNECT behind everything that is in the output; from now on nothing else is sent.
+    ///
+    /// Messages of QoS 0 that only waited for room in the output go before it.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if there is no connection or it is being closed; `InvalidArgument` if the reason or a property
+    /// does not belong into a DISCONNECT. Nothing is sent then.
     pub(crate) fn disconnect(
         &mut self,
         now: Instant,
         reason: ReasonCode,
         properties: Properties,
     ) -> Result<()> {
-        let _ = (now, reason, properties);
-        unimplemented!()
+        let _ = now;
+        self.wire.trace = self.settings.trace;
+        if !self.may_write() {
+            return Err(Error::NotConnected);
+        }
+        let packet = Packet::Disconnect(Disconnect {
+            reason,
+            properties: properties.clone(),
+        });
+        self.wire.check(&packet)?;
+        self.flush_unacknowledged();
+        self.wire.put_packet(&packet)?;
+        // After DISCONNECT nothing more [MQTT-3.14.4-2] (5.0: [MQTT-3.14.4-1]).
+        self.connection.link = Link::Disconnecting;
+        self.keep_alive.stop();
+        self.wire.trace(|_| Trace::SentDisconnect { reason, properties });
+        Ok(())
     }
     /// The transport is gone. What was in the output and of QoS 0 is lost (its tracker, if any, hears it); the rest
     /// waits for the next connection.
     pub(crate) fn closed(&mut self, now: Instant) {
         let _ = now;
+        if self.connection.link == Link::Closed {
+            return;
+        }
+        self.connection.link = Link::Closed;
+        self.keep_alive.stop();
+        self.wire.output.clear();
+        self.in_flight.closed(self.connection.written);
+        self.incoming.closed();
+        self.drop_unacknowledged();
+        self.take_back_requests();
     }
 
     // ---- commands ----
@@ -151,8 +257,9 @@ impl<T: Track> Session<T> {
         message: Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        let _ = (now, message, track);
-        Err(Error::NotConnected)
+        let _ = now;
+        self.wire.trace = self.settings.trace;
+        self.accept(message, track)
     }
     /// Adds to the ledger and asks the server, now or when there is a connection. Returns the message id.
     pub(crate) fn subscribe(
@@ -162,8 +269,14 @@ impl<T: Track> Session<T> {
         properties: Properties,
         track: impl FnOnce(u16) -> T,
     ) -> Result<u16> {
-        let _ = (now, subscriptions, properties, track);
-        unimplemented!()
+        let _ = now;
+        self.request(track, |packet_id| {
+            Packet::Subscribe(crate::codec::Subscribe {
+                packet_id,
+                properties,
+                subscriptions,
+            })
+        })
     }
     pub(crate) fn unsubscribe(
         &mut self,
@@ -172,63 +285,199 @@ impl<T: Track> Session<T> {
         properties: Properties,
         track: impl FnOnce(u16) -> T,
     ) -> Result<u16> {
-        let _ = (now, filters, properties, track);
-        unimplemented!()
+        let _ = now;
+        self.request(track, |packet_id| {
+            Packet::Unsubscribe(crate::codec::Unsubscribe {
+                packet_id,
+                properties,
+                filters,
+            })
+        })
     }
     /// Acknowledges a received message: PUBACK, or PUBCOMP.
     ///
     /// # Errors
     ///
-    /// `InvalidState` if the ticket's connection has ended or the message is acknowledged already.
+    /// `InvalidState` if the ticket's connection has ended or the message is acknowledged already. A message of QoS 2
+    /// whose connection has ended is noted as processed all the same: it does not come again.
     pub(crate) fn acknowledge(&mut self, now: Instant, ticket: AckTicket) -> Result<()> {
-        let _ = (now, ticket);
-        unimplemented!()
+        let _ = now;
+        self.wire.trace = self.settings.trace;
+        match self.incoming.acknowledge(ticket) {
+            Acknowledged::Twice => Err(Error::InvalidState("the message is acknowledged already")),
+            Acknowledged::TooLate(due) => {
+                due.into_iter().for_each(|packet_id| self.complete(packet_id));
+                Err(Error::InvalidState("the connection of the message has ended"))
+            }
+            _ if !self.may_write() => Err(Error::InvalidState("the connection is being closed")),
+            Acknowledged::PubComp(packet_id) => {
+                self.complete(packet_id);
+                Ok(())
+            }
+            Acknowledged::PubAck => {
+                self.put_due_pubacks();
+                Ok(())
+            }
+        }
     }
     /// The application failed on the message: it is not acknowledged on this connection, and does not hold up the
     /// acknowledgements of later ones.
     pub(crate) fn withhold(&mut self, ticket: AckTicket) {
-        let _ = ticket;
+        self.incoming.withhold(ticket);
+        self.put_due_pubacks();
     }
     /// Drops every QoS 1 and 2 message that is not finished and everything queued; gives them back in their order.
     pub(crate) fn drop_outgoing(&mut self) -> Vec<crate::codec::Publish> {
-        unimplemented!()
+        self.take_back()
     }
 
     // ---- input ----
 
     /// Bytes arrived (a partial packet counts): for the keep alive.
     pub(crate) fn received_bytes(&mut self, now: Instant, count: usize) {
-        let _ = (now, count);
+        if count > 0 {
+            self.wire.counters.bytes_received += count as u64;
+            self.keep_alive.received(now);
+        }
     }
     /// A packet arrived. On an error the client calls `disconnect(error.reason)` (MQTT 5.0) and closes.
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
-        let _ = (now, packet);
-        unimplemented!()
+        self.wire.trace = self.settings.trace;
+        self.receive(now, packet)
     }
     /// `count` more bytes of the output went to the socket: QoS 0 messages end, the keep alive moves on, queued
     /// messages move up.
     pub(crate) fn wrote(&mut self, now: Instant, count: usize) {
-        let _ = (now, count);
+        if count == 0 || self.connection.link == Link::Closed {
+            return;
+        }
+        self.wire.trace = self.settings.trace;
+        self.wire.counters.bytes_sent += count as u64;
+        self.connection.written += count as u64;
+        self.keep_alive.sent(now);
+        self.finish_written();
+        self.pull();
+    }
+    /// Bytes of this connection that went to the socket, as [`wrote`](Self::wrote) told.
+    pub(crate) fn written(&self) -> u64 {
+        self.connection.written
     }
 
     // ---- timers ----
 
     /// Sends a PINGREQ that is due; reports a deadline that has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), TimedOut> {
-        let _ = now;
-        Ok(())
+        match self.keep_alive.due(now) {
+            Due::Nothing => Ok(()),
+            Due::Failed(what) => Err(what),
+            Due::PingReq => {
+                self.wire.trace = self.settings.trace;
+                let encoded = self.wire.put_packet(&Packet::PingReq);
+                debug_assert!(encoded.is_ok(), "PINGREQ is two fixed bytes");
+                self.wire.trace(|_| Trace::SentPingReq);
+                Ok(())
+            }
+        }
     }
     /// When `handle_timeout` has something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.keep_alive.deadline()
     }
 
     // ---- output ----
 
     pub(crate) fn output(&mut self) -> &mut OutBuffer {
-        &mut self.output
+        &mut self.wire.output
     }
     pub(crate) fn events(&mut self) -> &mut VecDeque<Event> {
-        &mut self.events
+        &mut self.wire.events
+    }
+
+    // ---- how much there is ----
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.wire.counters
+    }
+    /// Messages of QoS 1 and 2 that were sent and are not finished.
+    pub(crate) fn inflight(&self) -> usize {
+        self.in_flight.len()
+    }
+    /// Messages in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.messages()
+    }
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+    /// Received messages of QoS 1 and 2 that are not finished.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.incoming.len()
+    }
+    /// Messages of QoS 1 and 2 that are not finished, outgoing (sent or queued) and incoming.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.in_flight.len() + self.queue.acknowledged_messages() + self.incoming.len()
+    }
+
+    // ---- steps ----
+
+    fn put_connect(&mut self) {
+        let settings = &self.settings;
+        self.wire.trace = settings.trace;
+        let packet = Packet::Connect(Box::new(Connect {
+            version: settings.version,
+            bridge: settings.bridge,
+            clean_start: settings.clean_start,
+            keep_alive: settings.keep_alive,
+            client_id: settings.client_id.clone(),
+            will: settings.will.clone(),
+            username: settings.username.clone(),
+            password: settings.password.clone(),
+            properties: settings.connect_properties.clone(),
+        }));
+        let encoded = self.wire.put_packet(&packet);
+        debug_assert!(
+            encoded.is_ok(),
+            "the client checks what it puts into the settings: {encoded:?}"
+        );
+        self.wire.counters.connects += 1;
+        self.wire.trace(|_| Trace::SentConnect {
+            version: settings.version,
+            username: settings.username.is_some(),
+            password: settings.password.is_some(),
+            will: settings.will.as_ref().map(|will| (will.qos, will.retain)),
+            clean_start: settings.clean_start,
+            keep_alive: settings.keep_alive,
+            client_id: settings.client_id.clone(),
+            properties: settings.connect_properties.clone(),
+        });
+    }
+
+    fn complete(&mut self, packet_id: PacketId) {
+        if self.may_write() {
+            self.wire.put_ack(AckKind::PubComp, packet_id);
+            self.incoming.completed(packet_id);
+        }
+    }
+
+    /// In the order of receipt [MQTT-4.6.0-2].
+    fn put_due_pubacks(&mut self) {
+        if self.may_write() {
+            while let Some(packet_id) = self.incoming.next_puback() {
+                self.wire.put_ack(AckKind::PubAck, packet_id);
+            }
+        }
+    }
+
+    /// Whether anything may be put into the output.
+    fn may_write(&self) -> bool {
+        matches!(
+            self.connection.link,
+            Link::Connecting | Link::Settling | Link::Open
+        )
+    }
+
+    /// SUBSCRIBE and PUBLISH wait for `release`. So it is always in MQTT 5.0: only the CONNACK tells the server's limits.
+    fn waits_for_release(&self) -> bool {
+        self.settings.wait_for_connack || self.connection.version == ProtocolVersion::V5
     }
 }

@@ -1,0 +1,72 @@
+//! What belongs to one connection: its state, how much of it was written, what the server said in its CONNACK.
+
+use super::Link;
+use crate::codec::{Properties, ProtocolVersion};
+
+/// The present connection, or the last one.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) link: Link,
+    /// Counts connections; tickets name it.
+    pub(super) number: u32,
+    pub(super) version: ProtocolVersion,
+    /// What CONNECT asked for.
+    pub(super) clean_start: bool,
+    /// Bytes of the output that went to the socket.
+    pub(super) written: u64,
+    /// The serial number of the queue when the connection was opened: messages below were accepted before.
+    pub(super) first_serial: u64,
+    pub(super) limits: Limits,
+}
+
+/// What the server allows on this connection (MQTT 5.0, section 3.2.2.3). Before 5.0, and where the CONNACK says nothing,
+/// there are no limits but those of the protocol.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Messages of QoS 1 and 2 under way at once.
+    pub(super) receive_maximum: u16,
+    /// Replaces our Keep Alive.
+    pub(super) keep_alive: Option<u16>,
+}
+
+impl Connection {
+    pub(super) fn new() -> Self {
+        Self {
+            link: Link::Closed,
+            number: 0,
+            version: ProtocolVersion::default(),
+            clean_start: true,
+            written: 0,
+            first_serial: 0,
+            limits: Limits::new(),
+        }
+    }
+
+    /// Starts the next connection.
+    pub(super) fn open(&mut self, version: ProtocolVersion, clean_start: bool, first_serial: u64) {
+        *self = Self {
+            link: Link::Connecting,
+            number: self.number.wrapping_add(1),
+            version,
+            clean_start,
+            first_serial,
+            ..Self::new()
+        };
+    }
+}
+
+impl Limits {
+    fn new() -> Self {
+        Self {
+            receive_maximum: u16::MAX,
+            keep_alive: None,
+        }
+    }
+
+    pub(super) fn from_connack(properties: &Properties) -> Self {
+        Self {
+            receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
+            keep_alive: properties.server_keep_alive(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A table indexed by Packet Identifier.
+
+use crate::codec::PacketId;
+
+/// Values by Packet Identifier, in pages that exist only where there are values: looking one up is two array accesses,
+/// and identifiers that count up reuse the same two pages.
+#[derive(Debug)]
+pub(super) struct IdMap<V> {
+    pages: Vec<Option<Box<Page<V>>>>,
+    /// The page that was emptied last, kept for the next one that is needed.
+    spare: Option<Box<Page<V>>>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Page<V> {
+    values: [Option<V>; PAGE],
+    len: usize,
+}
+
+/// Values per page.
+const PAGE: usize = 64;
+
+impl<V> IdMap<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Vec::new(),
+            spare: None,
+            len: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut V> {
+        let (page, place) = split(id);
+        self.pages.get_mut(page)?.as_mut()?.values[place].as_mut()
+    }
+
+    /// Puts `value` at `id` and returns what was there.
+    pub(super) fn insert(&mut self, id: PacketId, value: V) -> Option<V> {
+        let (page, place) = split(id);
+        if page >= self.pages.len() {
+            self.pages.resize_with(page + 1, || None);
+        }
+        let page = match &mut self.pages[page] {
+            Some(page) => page,
+            empty => empty.insert(self.spare.take().unwrap_or_else(Page::empty)),
+        };
+        let before = page.values[place].replace(value);
+        if before.is_none() {
+            page.len += 1;
+            self.len += 1;
+        }
+        before
+    }
+
+    pub(super) fn remove(&mut self, id: PacketId) -> Option<V> {
+        let (number, place) = split(id);
+        let page = self.pages.get_mut(number)?.as_mut()?;
+        let value = page.values[place].take()?;
+        page.len -= 1;
+        self.len -= 1;
+        if page.len == 0 {
+            self.spare = self.pages[number].take();
+        }
+        Some(value)
+    }
+
+    /// All values, in the order of their identifiers.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (PacketId, &mut V)> {
+        self.pages
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(number, page)| Some((number, page.as_mut()?)))
+            .flat_map(|(number, page)| {
+                page.values
+                    .iter_mut()
+                    .enumerate()
+                    .filter_map(move |(place, value)| Some((joined(number, place)?, value.as_mut()?)))
+            })
+    }
+
+    /// Takes everything out.
+    pub(super) fn drain(&mut self) -> Vec<(PacketId, V)> {
+        let pages = std::mem::take(&mut self.pages);
+        self.len = 0;
+        pages
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, page)| Some((number, page?)))
+            .flat_map(|(number, page)| {
+                page.values
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(move |(place, value)| Some((joined(number, place)?, value?)))
+            })
+            .collect()
+    }
+}
+
+impl<V> Page<V> {
+    fn empty() -> Box<Self> {
+        Box::new(Self {
+            values: [const { None }; PAGE],
+            len: 0,
+        })
+    }
+}
+
+fn split(id: PacketId) -> (usize, usize) {
+    (usize::from(id.get()) / PAGE, usize::from(id.get()) % PAGE)
+}
+
+fn joined(page: usize, place: usize) -> Option<PacketId> {
+    u16::try_from(page * PAGE + place).ok().and_then(PacketId::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: u16) -> PacketId {
+        PacketId::new(id).unwrap()
+    }
+
+    #[test]
+    fn values_are_found_by_their_id_and_leave_no_page_behind() {
+        let mut map = IdMap::new();
+        for n in [1, 63, 64, 65_535] {
+            assert_eq!(map.insert(id(n), n), None);
+        }
+        assert_eq!(map.len(), 4);
+        assert_eq!(map.get_mut(id(64)), Some(&mut 64));
+        assert_eq!(map.get_mut(id(2)), None);
+        assert_eq!(
+            map.iter_mut().map(|(id, _)| id.get()).collect::<Vec<_>>(),
+            [1, 63, 64, 65_535]
+        );
+        for n in [1, 63, 64, 65_535] {
+            assert_eq!(map.remove(id(n)), Some(n));
+            assert_eq!(map.remove(id(n)), None);
+        }
+        assert_eq!(map.len(), 0);
+        assert!(map.pages.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn inserting_twice_gives_the_first_value_back() {
+        let mut map = IdMap::new();
+        assert_eq!(map.insert(id(5), "a"), None);
+        assert_eq!(map.insert(id(5), "b"), Some("a"));
+        assert_eq!(map.len(), 1);
+        assert_eq!(map.drain(), [(id(5), "b")]);
+        assert_eq!(map.len(), 0);
+    }
+}

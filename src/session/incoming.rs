@@ -1,0 +1,263 @@
+//! Received messages of QoS 1 and 2 until they are acknowledged.
+//!
+//! QoS 1 is acknowledged in the order of receipt: an acknowledgement that the application makes early waits for those
+//! of the messages before [MQTT-4.6.0-2]. QoS 2 is kept by Packet Identifier, across connections:
+//!
+//! ```text
+//!   PUBLISH ──► Received ──PUBREL──► Delivered ──acknowledged──► PUBCOMP, forgotten
+//!              (PUBREC)    (event)    │     │
+//!                  ▲                  │     └─ the connection it came on is gone ──► Processed ──PUBREL──► PUBCOMP
+//!                  └─ next connection ┴─ withheld
+//! ```
+
+use std::collections::VecDeque;
+
+use super::AckTicket;
+use super::id_map::IdMap;
+use crate::codec::{PacketId, Publish, QoS};
+
+/// What is received and not finished.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// The connection that tickets are good for.
+    connection: u32,
+    /// Messages of QoS 1, in the order of receipt; the front one has the number `first`.
+    unacknowledged: VecDeque<(PacketId, Answer)>,
+    first: u64,
+    /// Messages of QoS 2.
+    exactly_once: IdMap<Stored>,
+    next_sequence: u64,
+}
+
+/// What the application said about a message of QoS 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    None,
+    Acknowledge,
+    Withhold,
+}
+
+#[derive(Debug)]
+struct Stored {
+    publish: Publish,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// PUBREC is sent; PUBREL will deliver the message.
+    Received,
+    /// The application has it. `released`: PUBREL came on this connection, PUBCOMP is due.
+    Delivered { sequence: u64, released: bool },
+    /// The application is done with it, but could not say so on the connection that it came on.
+    Processed,
+    /// The application failed on it: the next connection delivers it again.
+    Withheld,
+}
+
+/// What PUBREL does.
+#[derive(Debug)]
+pub(super) enum Released {
+    /// The message goes to the application.
+    Deliver(Publish, AckTicket),
+    /// PUBCOMP is due.
+    Complete,
+    /// The application has the message and has not answered yet.
+    Pending,
+}
+
+/// What the application's acknowledgement does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acknowledged {
+    /// PUBACK is due for what [`Incoming::next_puback`] gives.
+    PubAck,
+    PubComp(PacketId),
+    /// The ticket's connection is gone; if PUBREL came on this one, PUBCOMP is due.
+    TooLate(Option<PacketId>),
+    /// The ticket was used before.
+    Twice,
+}
+
+impl Incoming {
+    pub(super) fn new() -> Self {
+        Self {
+            connection: 0,
+            unacknowledged: VecDeque::new(),
+            first: 0,
+            exactly_once: IdMap::new(),
+            next_sequence: 0,
+        }
+    }
+
+    /// A connection starts; tickets of earlier ones end.
+    pub(super) fn open(&mut self, connection: u32) {
+        self.connection = connection;
+    }
+
+    /// The connection is gone. Messages of QoS 1 will come again.
+    pub(super) fn closed(&mut self) {
+        self.first += self.unacknowledged.len() as u64;
+        self.unacknowledged.clear();
+        for (_, stored) in self.exactly_once.iter_mut() {
+            match &mut stored.step {
+                Step::Delivered { released, .. } => *released = false,
+                step @ Step::Withheld => *step = Step::Received,
+                Step::Received | Step::Processed => {}
+            }
+        }
+    }
+
+    /// The server has no session: its identifiers mean nothing any more.
+    pub(super) fn session_lost(&mut self) {
+        self.exactly_once = IdMap::new();
+    }
+
+    /// Messages that are not finished.
+    pub(super) fn len(&self) -> usize {
+        self.unacknowledged.len() + self.exactly_once.len()
+    }
+
+    /// A message of QoS 1 arrived.
+    pub(super) fn receive_at_least_once(&mut self, packet_id: PacketId) -> AckTicket {
+        let sequence = self.first + self.unacknowledged.len() as u64;
+        self.unacknowledged.push_back((packet_id, Answer::None));
+        self.ticket(packet_id, QoS::AtLeastOnce, sequence)
+    }
+
+    /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]
+    /// (5.0: [MQTT-4.3.3-10]).
+    pub(super) fn receive_exactly_once(&mut self, packet_id: PacketId, publish: Publish) {
+        if self.exactly_once.get_mut(packet_id).is_none() {
+            let step = Step::Received;
+            self.exactly_once.insert(packet_id, Stored { publish, step });
+        }
+    }
+
+    pub(super) fn handle_pubrel(&mut self, packet_id: PacketId) -> Released {
+        let sequence = self.next_sequence;
+        let ticket = self.ticket(packet_id, QoS::ExactlyOnce, sequence);
+        let Some(stored) = self.exactly_once.get_mut(packet_id) else {
+            return Released::Complete;
+        };
+        match &mut stored.step {
+            Step::Received => {
+                self.next_sequence += 1;
+                stored.step = Step::Delivered {
+                    sequence,
+                    released: true,
+                };
+                Released::Deliver(stored.publish.clone(), ticket)
+            }
+            Step::Delivered { released, .. } => {
+                *released = true;
+                Released::Pending
+            }
+            Step::Withheld => Released::Pending,
+            Step::Processed => {
+                self.exactly_once.remove(packet_id);
+                Released::Complete
+            }
+        }
+    }
+
+    /// The application is done with a message.
+    pub(super) fn acknowledge(&mut self, ticket: AckTicket) -> Acknowledged {
+        let current = ticket.connection == self.connection;
+        if ticket.qos == QoS::ExactlyOnce {
+            return self.acknowledge_exactly_once(ticket, current);
+        }
+        if !current {
+            return Acknowledged::TooLate(None);
+        }
+        match self.answer(ticket) {
+            Some(answer @ Answer::None) => {
+                *answer = Answer::Acknowledge;
+                Acknowledged::PubAck
+            }
+            _ => Acknowledged::Twice,
+        }
+    }
+
+    fn acknowledge_exactly_once(&mut self, ticket: AckTicket, current: bool) -> Acknowledged {
+        let Some(packet_id) = PacketId::new(ticket.packet_id) else {
+            return Acknowledged::Twice;
+        };
+        let due = match self.exactly_once.get_mut(packet_id) {
+            Some(Stored {
+                step: step @ Step::Delivered { .. },
+                ..
+            }) if step.is_of(ticket) => {
+                let due = matches!(step, Step::Delivered { released: true, .. });
+                *step = Step::Processed;
+                due.then_some(packet_id)
+            }
+            _ if current => return Acknowledged::Twice,
+            _ => None,
+        };
+        match due {
+            Some(packet_id) if current => Acknowledged::PubComp(packet_id),
+            due => Acknowledged::TooLate(due),
+        }
+    }
+
+    /// PUBCOMP is sent [MQTT-4.3.3-2] (5.0: [MQTT-4.3.3-11, MQTT-4.3.3-12]).
+    pub(super) fn completed(&mut self, packet_id: PacketId) {
+        self.exactly_once.remove(packet_id);
+    }
+
+    /// The application failed on a message.
+    pub(super) fn withhold(&mut self, ticket: AckTicket) {
+        let current = ticket.connection == self.connection;
+        if ticket.qos == QoS::ExactlyOnce {
+            let stored = PacketId::new(ticket.packet_id).and_then(|id| self.exactly_once.get_mut(id));
+            if let Some(stored) = stored.filter(|stored| stored.step.is_of(ticket)) {
+                // Without a PUBREL on this connection there is still one to come.
+                stored.step = match stored.step {
+                    Step::Delivered { released: true, .. } => Step::Withheld,
+                    _ => Step::Received,
+                };
+            }
+        } else if current {
+            if let Some(answer @ Answer::None) = self.answer(ticket) {
+                *answer = Answer::Withhold;
+            }
+        }
+    }
+
+    /// The next message of QoS 1 to acknowledge: those before it are.
+    pub(super) fn next_puback(&mut self) -> Option<PacketId> {
+        loop {
+            let &(packet_id, answer) = self.unacknowledged.front()?;
+            if answer == Answer::None {
+                return None;
+            }
+            self.unacknowledged.pop_front();
+            self.first += 1;
+            // One that is withheld does not hold up the others.
+            if answer == Answer::Acknowledge {
+                return Some(packet_id);
+            }
+        }
+    }
+
+    fn answer(&mut self, ticket: AckTicket) -> Option<&mut Answer> {
+        let index = usize::try_from(ticket.sequence.checked_sub(self.first)?).ok()?;
+        Some(&mut self.unacknowledged.get_mut(index)?.1)
+    }
+
+    fn ticket(&self, packet_id: PacketId, qos: QoS, sequence: u64) -> AckTicket {
+        AckTicket {
+            connection: self.connection,
+            sequence,
+            packet_id: packet_id.get(),
+            qos,
+        }
+    }
+}
+
+impl Step {
+    /// Whether `ticket` came with the delivery that the application has not answered yet.
+    fn is_of(self, ticket: AckTicket) -> bool {
+        matches!(self, Self::Delivered { sequence, .. } if sequence == ticket.sequence)
+    }
+}

@@ -1,0 +1,129 @@
+//! The deadlines of a connection: CONNACK, PINGREQ, PINGRESP.
+//!
+//! ```text
+//!   open ──► ConnAck ──accepted──► Silence ──PINGREQ──► PingResp
+//!                                     ▲                    │
+//!                                     └─────PINGRESP───────┘
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::TimedOut;
+
+/// When the connection was last heard of, and what is due next. Without a connection, and while one is being closed,
+/// there are no timers.
+#[derive(Debug, Default)]
+pub(super) struct KeepAlive {
+    timers: Option<Timers>,
+}
+
+#[derive(Debug)]
+struct Timers {
+    waits_for: Waiting,
+    last_sent: Instant,
+    last_received: Instant,
+    /// `None`: no pings.
+    interval: Option<Duration>,
+    /// How long a PINGRESP may take; `None`: the interval.
+    ping_timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    ConnAck { deadline: Instant },
+    Silence,
+    PingResp { sent: Instant },
+}
+
+/// What the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    PingReq,
+    Failed(TimedOut),
+}
+
+impl KeepAlive {
+    /// CONNECT is on its way.
+    pub(super) fn open(&mut self, now: Instant, connack_timeout: Duration) {
+        self.timers = now.checked_add(connack_timeout).map(|deadline| Timers {
+            waits_for: Waiting::ConnAck { deadline },
+            last_sent: now,
+            last_received: now,
+            interval: None,
+            ping_timeout: None,
+        });
+    }
+
+    /// The connection is accepted; `seconds` is the Keep Alive in force, 0 turns pings off.
+    pub(super) fn accepted(&mut self, now: Instant, seconds: u16, ping_timeout: Option<Duration>) {
+        let timers = self.timers.get_or_insert_with(|| Timers {
+            waits_for: Waiting::Silence,
+            last_sent: now,
+            last_received: now,
+            interval: None,
+            ping_timeout: None,
+        });
+        timers.waits_for = Waiting::Silence;
+        timers.interval = (seconds != 0).then(|| Duration::from_secs(seconds.into()));
+        timers.ping_timeout = ping_timeout;
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.timers = None;
+    }
+
+    pub(super) fn received(&mut self, now: Instant) {
+        if let Some(timers) = &mut self.timers {
+            timers.last_received = now;
+        }
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        if let Some(timers) = &mut self.timers {
+            timers.last_sent = now;
+        }
+    }
+
+    pub(super) fn ping_answered(&mut self) {
+        if let Some(timers) = &mut self.timers {
+            if matches!(timers.waits_for, Waiting::PingResp { .. }) {
+                timers.waits_for = Waiting::Silence;
+            }
+        }
+    }
+
+    /// When [`due`](Self::due) has something to say.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let timers = self.timers.as_ref()?;
+        match timers.waits_for {
+            Waiting::ConnAck { deadline } => Some(deadline),
+            // PINGREQ when nothing else was sent for the Keep Alive time [MQTT-3.1.2-23] (5.0: [MQTT-3.1.2-20]). A
+            // server that has gone silent is asked too: that finds a connection that died.
+            Waiting::Silence => timers
+                .last_sent
+                .min(timers.last_received)
+                .checked_add(timers.interval?),
+            Waiting::PingResp { sent } => {
+                let allowed = timers.ping_timeout.or(timers.interval)?;
+                sent.max(timers.last_received).checked_add(allowed)
+            }
+        }
+    }
+
+    /// What is due at `now`. After `PingReq` the answer is waited for.
+    pub(super) fn due(&mut self, now: Instant) -> Due {
+        let passed = self.deadline().is_some_and(|deadline| deadline <= now);
+        let Some(timers) = self.timers.as_mut().filter(|_| passed) else {
+            return Due::Nothing;
+        };
+        match timers.waits_for {
+            Waiting::ConnAck { .. } => Due::Failed(TimedOut::ConnAck),
+            Waiting::PingResp { .. } => Due::Failed(TimedOut::PingResp),
+            Waiting::Silence => {
+                timers.waits_for = Waiting::PingResp { sent: now };
+                Due::PingReq
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Outgoing messages as they are kept until they are finished.
+
+use bytes::Bytes;
+
+use super::out_buffer::SHARED_PAYLOAD_MIN;
+use super::{Outgoing, PayloadRef};
+use crate::codec::{PacketId, Properties, ProtocolVersion, Publish, PublishHead, QoS, publish_packet_len};
+use crate::topic::TopicName;
+
+/// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue.
+#[derive(Debug)]
+pub(super) struct Message {
+    /// The topic, and behind it the payload unless that is shared.
+    bytes: Vec<u8>,
+    topic_len: u16,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    /// What most messages do not have.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Default)]
+struct Extra {
+    properties: Properties,
+    /// A large payload.
+    shared: Option<Bytes>,
+}
+
+/// A payload on its way into the output: bytes to copy, or bytes to write from where they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Payload<'a> {
+    Copied(&'a [u8]),
+    Shared(&'a Bytes),
+}
+
+impl Message {
+    /// Keeps `message`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
+    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool) -> Self {
+        let payload = message.payload.as_slice();
+        let shared = (payload.len() >= SHARED_PAYLOAD_MIN).then(|| message.payload.to_bytes());
+        let copied = if shared.is_some() { &[] } else { payload };
+        let mut bytes = pool.take(message.topic.len() + copied.len());
+        bytes.extend_from_slice(message.topic.as_bytes());
+        bytes.extend_from_slice(copied);
+        let properties = message.properties;
+        let extra = (shared.is_some() || !properties.is_empty()).then(|| {
+            Box::new(Extra {
+                properties: properties.clone(),
+                shared,
+            })
+        });
+        Self {
+            bytes,
+            // A Topic Name has at most 65,535 bytes: `publish` is called with a checked one [MQTT-4.7.3-3].
+            topic_len: u16::try_from(message.topic.len()).unwrap_or(u16::MAX),
+            qos: message.qos,
+            retain: message.retain,
+            extra,
+        }
+    }
+
+    pub(super) fn topic(&self) -> &str {
+        let topic = self.bytes.get(..self.topic_len.into()).unwrap_or_default();
+        std::str::from_utf8(topic).unwrap_or_default()
+    }
+
+    pub(super) fn payload(&self) -> Payload<'_> {
+        match self.extra.as_ref().and_then(|extra| extra.shared.as_ref()) {
+            Some(shared) => Payload::Shared(shared),
+            None => Payload::Copied(self.bytes.get(self.topic_len.into()..).unwrap_or_default()),
+        }
+    }
+
+    pub(super) fn properties(&self) -> &Properties {
+        self.extra
+            .as_ref()
+            .map_or(&NO_PROPERTIES, |extra| &extra.properties)
+    }
+
+    /// What the message counts against the queue's bound in bytes.
+    pub(super) fn size(&self) -> usize {
+        size(self.topic(), self.payload().as_slice(), self.properties())
+    }
+
+    /// As a packet, for the application that takes it back.
+    pub(super) fn into_publish(self, dup: bool, packet_id: Option<PacketId>) -> Publish {
+        let payload = match self.payload() {
+            Payload::Copied(bytes) => Bytes::copy_from_slice(bytes),
+            Payload::Shared(bytes) => bytes.clone(),
+        };
+        Publish {
+            dup,
+            qos: self.qos,
+            retain: self.retain,
+            topic: TopicName::from_checked(self.topic()),
+            packet_id,
+            properties: self.properties().clone(),
+            payload,
+        }
+    }
+}
+
+impl PayloadRef<'_> {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Shared(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Outgoing<'_> {
+    /// What the message counts against the queue's bound in bytes.
+    pub(super) fn size(&self) -> usize {
+        size(self.topic, self.payload.as_slice(), self.properties)
+    }
+}
+
+impl Payload<'_> {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+fn size(topic: &str, payload: &[u8], properties: &Properties) -> usize {
+    topic.len() + payload.len() + properties_size(properties)
+}
+
+/// How many bytes properties take in a packet; none where there are none.
+pub(super) fn properties_size(properties: &Properties) -> usize {
+    if properties.is_empty() {
+        return 0;
+    }
+    let head = PublishHead {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        packet_id: None,
+        topic: "",
+        properties,
+    };
+    publish_packet_len(ProtocolVersion::V5, &head, 0) - publish_packet_len(ProtocolVersion::V311, &head, 0)
+}
+
+static NO_PROPERTIES: Properties = Properties::new();
+
+/// Buffers of finished messages, for the next ones: a steady flow of messages allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    buffers: Vec<Vec<u8>>,
+}
+
+/// At most this many buffers are kept ..
+const POOLED: usize = 256;
+/// .. none of them larger than this.
+const POOLED_CAPACITY: usize = 4096;
+
+impl Pool {
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        if len > POOLED_CAPACITY {
+            return Vec::with_capacity(len);
+        }
+        match self.buffers.pop() {
+            Some(mut buffer) => {
+                buffer.reserve_exact(len);
+                buffer
+            }
+            None => Vec::with_capacity(len),
+        }
+    }
+
+    /// The message is finished.
+    pub(super) fn put(&mut self, message: Message) {
+        let mut bytes = message.bytes;
+        if bytes.capacity() <= POOLED_CAPACITY && self.buffers.len() < POOLED {
+            bytes.clear();
+            self.buffers.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<'a>(topic: &'a str, payload: PayloadRef<'a>) -> Outgoing<'a> {
+        Outgoing {
+            topic,
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: &NO_PROPERTIES,
+        }
+    }
+
+    #[test]
+    fn a_small_message_is_one_buffer() {
+        let payload = Bytes::from_static(b"payload");
+        let kept = Message::new(&message("a/b", PayloadRef::Shared(payload)), &mut Pool::default());
+        assert_eq!(kept.topic(), "a/b");
+        assert_eq!(kept.payload().as_slice(), b"payload");
+        assert!(kept.extra.is_none());
+        assert_eq!(kept.size(), 10);
+        assert!(std::mem::size_of::<Message>() <= 40);
+    }
+
+    #[test]
+    fn a_large_shared_payload_is_not_copied() {
+        let payload = Bytes::from(vec![7; SHARED_PAYLOAD_MIN]);
+        let kept = Message::new(
+            &message("t", PayloadRef::Shared(payload.clone())),
+            &mut Pool::default(),
+        );
+        let Payload::Shared(shared) = kept.payload() else {
+            panic!("copied")
+        };
+        assert_eq!(shared.as_ptr(), payload.as_ptr());
+    }
+
+    #[test]
+    fn finished_messages_lend_their_buffers_up_to_a_bound() {
+        let mut pool = Pool::default();
+        let first = Message::new(&message("t", PayloadRef::Borrowed(b"x")), &mut pool);
+        let place = first.bytes.as_ptr();
+        pool.put(first);
+        let second = Message::new(&message("u", PayloadRef::Borrowed(b"y")), &mut pool);
+        assert_eq!((second.bytes.as_ptr(), second.topic()), (place, "u"));
+        let many: Vec<_> = (0..POOLED + 10)
+            .map(|_| Message::new(&message("t", PayloadRef::Borrowed(b"x")), &mut pool))
+            .collect();
+        many.into_iter().for_each(|message| pool.put(message));
+        assert_eq!(pool.buffers.len(), POOLED);
+    }
+}

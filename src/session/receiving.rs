@@ -1,0 +1,318 @@
+//! Packets from the server.
+
+use super::incoming::Released;
+use super::outgoing::Acked;
+use super::subscriptions::Answered;
+use super::wire::AckKind;
+use super::*;
+use crate::codec::{Ack, ConnAck, Disconnect, ProtocolVersion, Publish, SubAck, UnsubAck};
+
+impl<T: Track> Session<T> {
+    pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
+        self.wire.counters.packets_received += 1;
+        self.trace_received(&packet);
+        match self.connection.link {
+            Link::Connecting => return self.receive_first(now, packet),
+            Link::Settling | Link::Open | Link::Disconnecting => {}
+            Link::Closed => return Ok(()),
+        }
+        match packet {
+            Packet::Publish(publish) => self.receive_publish(publish),
+            Packet::PubAck(ack) => {
+                let acked = self.in_flight.handle_puback(ack.packet_id);
+                self.acked(ack, acked, AckKind::PubAck)?;
+            }
+            Packet::PubRec(ack) => {
+                let acked = self
+                    .in_flight
+                    .handle_pubrec(ack.packet_id, ack.reason.is_failure());
+                self.acked(ack, acked, AckKind::PubRec)?;
+            }
+            Packet::PubComp(ack) => {
+                let acked = self.in_flight.handle_pubcomp(ack.packet_id);
+                self.acked(ack, acked, AckKind::PubComp)?;
+            }
+            Packet::PubRel(ack) => self.receive_pubrel(&ack),
+            Packet::SubAck(suback) => self.receive_suback(suback)?,
+            Packet::UnsubAck(unsuback) => self.receive_unsuback(unsuback)?,
+            Packet::PingReq => self.answer_ping(),
+            Packet::PingResp => self.keep_alive.ping_answered(),
+            Packet::Disconnect(disconnect) if self.is_v5() => self.receive_disconnect(disconnect),
+            // One CONNACK per connection.
+            Packet::ConnAck(_) => return Err(self.broken("second CONNACK", "", "MQTT-3.2.0-2")),
+            // AUTH comes only to a client that named an authentication method in its CONNECT.
+            Packet::Auth(_) => return Err(self.broken("unexpected AUTH", "", "MQTT-4.12.0-6")),
+            Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::Disconnect(_) => {
+                return Err(self.broken("a packet that servers do not send", "", ""));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- the connection ----
+
+    /// The first packet is the CONNACK.
+    fn receive_first(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
+        let Packet::ConnAck(connack) = packet else {
+            return Err(self.broken(
+                "the first packet is not a CONNACK",
+                "MQTT-3.2.0-1",
+                "MQTT-3.2.0-1",
+            ));
+        };
+        let ConnAck {
+            session_present,
+            reason,
+            properties,
+        } = connack;
+        if reason.is_failure() {
+            // The server closes the connection [MQTT-3.2.2-5] (5.0: [MQTT-3.2.2-7]): nothing is sent on it any more.
+            self.connection.link = Link::Disconnecting;
+            self.keep_alive.stop();
+            self.emit_connack(session_present, reason, properties);
+            return Ok(());
+        }
+        let clean_start = self.connection.clean_start;
+        // MQTT 3.1 has no Session Present flag: there a session that was to be kept is taken to be there.
+        let knows_session = self.connection.version != ProtocolVersion::V31;
+        if session_present && clean_start && knows_session {
+            return Err(self.broken(
+                "a session although none was asked for",
+                "MQTT-3.2.2-1",
+                "MQTT-3.2.2-4",
+            ));
+        }
+        let has_session = if knows_session {
+            session_present
+        } else {
+            !clean_start
+        };
+        self.connection.link = Link::Settling;
+        self.connection.limits = connection::Limits::from_connack(&properties);
+        if let Some(client_id) = properties.assigned_client_identifier() {
+            // The name of the session from now on (MQTT 5.0, section 3.2.2.3.7).
+            self.settings.client_id = client_id.to_owned();
+        }
+        // The server's Keep Alive replaces ours [MQTT-3.1.2-21].
+        let keep_alive = self
+            .connection
+            .limits
+            .keep_alive
+            .unwrap_or(self.settings.keep_alive);
+        self.keep_alive
+            .accepted(now, keep_alive, self.settings.ping_timeout);
+        self.wire.counters.accepted += 1;
+        self.emit_connack(session_present, reason, properties);
+
+        if !has_session {
+            // Session Present 0: what we kept of the server's messages is void [MQTT-3.2.2-5].
+            self.incoming.session_lost();
+        }
+        match self.settings.resubscribe {
+            Resubscribe::Always => self.subscriptions.owe_granted(),
+            Resubscribe::IfSessionLost if !session_present => self.subscriptions.owe_granted(),
+            Resubscribe::IfSessionLost | Resubscribe::Never => {}
+        }
+        self.resume(has_session);
+        Ok(())
+    }
+
+    fn emit_connack(&mut self, session_present: bool, reason: ReasonCode, properties: Properties) {
+        self.wire.emit(Event::ConnAck {
+            session_present,
+            reason,
+            properties,
+        });
+    }
+
+    /// The server ends the connection: nothing is sent on it any more [MQTT-4.13.2-1].
+    fn receive_disconnect(&mut self, disconnect: Disconnect) {
+        self.connection.link = Link::Disconnecting;
+        self.keep_alive.stop();
+        self.wire.emit(Event::Disconnected {
+            reason: disconnect.reason,
+            properties: disconnect.properties,
+        });
+    }
+
+    fn answer_ping(&mut self) {
+        if self.may_write() {
+            let encoded = self.wire.put_packet(&Packet::PingResp);
+            debug_assert!(encoded.is_ok(), "PINGRESP is two fixed bytes");
+            self.wire.trace(|_| Trace::SentPingResp);
+        }
+    }
+
+    // ---- messages to us ----
+
+    fn receive_publish(&mut self, publish: Publish) {
+        let ticket = match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce, Some(packet_id)) => Some(self.incoming.receive_at_least_once(packet_id)),
+            (QoS::ExactlyOnce, Some(packet_id)) => {
+                self.incoming.receive_exactly_once(packet_id, publish);
+                // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
+                self.put_ack(AckKind::PubRec, packet_id);
+                return;
+            }
+            _ => None,
+        };
+        self.deliver(publish, ticket);
+    }
+
+    fn receive_pubrel(&mut self, ack: &Ack) {
+        match self.incoming.handle_pubrel(ack.packet_id) {
+            Released::Deliver(publish, ticket) => self.deliver(publish, Some(ticket)),
+            // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2].
+            Released::Complete => self.put_ack(AckKind::PubComp, ack.packet_id),
+            Released::Pending => {}
+        }
+    }
+
+    fn deliver(&mut self, publish: Publish, ticket: Option<AckTicket>) {
+        self.wire.counters.messages_received[publish.qos as usize] += 1;
+        self.wire.emit(Event::Message(Received { publish, ticket }));
+    }
+
+    // ---- answers to what we sent ----
+
+    /// PUBACK, PUBREC or PUBCOMP.
+    fn acked(&mut self, ack: Ack, acked: Acked<T>, kind: AckKind) -> Result<(), DecodeError> {
+        match acked {
+            Acked::Finished(slot) => {
+                self.finish(ack.packet_id, slot, ack.reason, ack.properties);
+                self.pull();
+            }
+            // At once, so in the order of the PUBRECs [MQTT-4.6.0-4].
+            Acked::Release => self.put_ack(AckKind::PubRel, ack.packet_id),
+            // The server waits for an end of that exchange; other answers need none.
+            Acked::Unknown if kind == AckKind::PubRec && !ack.reason.is_failure() => {
+                self.put_ack(AckKind::PubRel, ack.packet_id);
+            }
+            Acked::Unknown => {}
+            Acked::Confused => {
+                return Err(self.broken("not the answer to what was sent", "MQTT-4.3.3-1", "MQTT-4.3.3-4"));
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_suback(&mut self, suback: SubAck) -> Result<(), DecodeError> {
+        let SubAck {
+            packet_id,
+            properties,
+            reasons,
+        } = suback;
+        let answered = self.subscriptions.handle_suback(packet_id, &reasons);
+        let Some(mid) = self.answered(answered, &reasons)? else {
+            return Ok(());
+        };
+        self.wire.emit(Event::Subscribed {
+            mid,
+            reasons,
+            properties,
+        });
+        Ok(())
+    }
+
+    fn receive_unsuback(&mut self, unsuback: UnsubAck) -> Result<(), DecodeError> {
+        let UnsubAck {
+            packet_id,
+            properties,
+            reasons,
+        } = unsuback;
+        let answered = self.subscriptions.handle_unsuback(packet_id, &reasons);
+        let Some(mid) = self.answered(answered, &reasons)? else {
+            return Ok(());
+        };
+        self.wire.emit(Event::Unsubscribed {
+            mid,
+            reasons,
+            properties,
+        });
+        Ok(())
+    }
+
+    /// Ends a request; returns its message id if there was one.
+    fn answered(
+        &mut self,
+        answered: Answered<T>,
+        reasons: &[ReasonCode],
+    ) -> Result<Option<u16>, DecodeError> {
+        match answered {
+            Answered::Finished(request) => {
+                self.ids.release(request.packet_id);
+                if let Some(track) = request.track {
+                    track.granted(reasons);
+                }
+                self.pull();
+                Ok(Some(request.packet_id.get()))
+            }
+            Answered::Unknown => Ok(None),
+            Answered::Confused => Err(self.broken("not the answer to what was asked", "", "")),
+            Answered::WrongCount => {
+                Err(self.broken("not one code for each filter", "MQTT-3.8.4-5", "MQTT-3.8.4-6"))
+            }
+        }
+    }
+
+    // ---- small things ----
+
+    /// Acknowledges unless nothing may be sent any more: then the next connection sees to it.
+    fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
+        if self.may_write() {
+            self.wire.put_ack(kind, packet_id);
+        }
+    }
+
+    fn is_v5(&self) -> bool {
+        self.connection.version == ProtocolVersion::V5
+    }
+
+    /// A breach of the protocol, with the statement of the version in use.
+    fn broken(&self, detail: &'static str, v3: &'static str, v5: &'static str) -> DecodeError {
+        DecodeError::protocol(detail, if self.is_v5() { v5 } else { v3 })
+    }
+
+    fn trace_received(&mut self, packet: &Packet) {
+        let v5 = self.is_v5();
+        self.wire.trace(|_| match packet {
+            Packet::ConnAck(connack) => Trace::ReceivedConnAck {
+                flags: connack.session_present.into(),
+                reason: connack.reason,
+                properties: connack.properties.clone(),
+            },
+            Packet::Publish(publish) => Trace::ReceivedPublish {
+                dup: publish.dup,
+                qos: publish.qos,
+                retain: publish.retain,
+                mid: publish.packet_id.map_or(0, PacketId::get),
+                topic: publish.topic.clone(),
+                properties: v5.then(|| publish.properties.clone()),
+                payload_len: publish.payload.len(),
+            },
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                Trace::ReceivedAck {
+                    name: packet.name(),
+                    packet_id: ack.packet_id.get(),
+                }
+            }
+            Packet::SubAck(_) => Trace::ReceivedSubAck,
+            Packet::UnsubAck(unsuback) => Trace::ReceivedUnsubAck {
+                packet_id: unsuback.packet_id.get(),
+            },
+            Packet::PingReq => Trace::ReceivedPingReq,
+            Packet::PingResp => Trace::ReceivedPingResp,
+            Packet::Disconnect(disconnect) if v5 => Trace::ReceivedDisconnect {
+                reason: disconnect.reason,
+                properties: disconnect.properties.clone(),
+            },
+            Packet::Connect(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::Disconnect(_)
+            | Packet::Auth(_) => Trace::Unrecognised {
+                command: (packet.packet_type() as u8) << 4,
+            },
+        });
+    }
+}

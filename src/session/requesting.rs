@@ -1,0 +1,92 @@
+//! SUBSCRIBE and UNSUBSCRIBE: at once, or when there is a connection, and again when one was lost.
+
+use super::subscriptions::Request;
+use super::*;
+
+impl<T: Track> Session<T> {
+    /// Notes a request and sends it if that may be now. `packet` makes it with its identifier.
+    pub(super) fn request(
+        &mut self,
+        track: impl FnOnce(u16) -> T,
+        packet: impl FnOnce(PacketId) -> Packet,
+    ) -> Result<u16> {
+        self.wire.trace = self.settings.trace;
+        let Some(packet_id) = self.ids.reserve() else {
+            return Err(Error::InvalidState("all packet identifiers are in use"));
+        };
+        let packet = packet(packet_id);
+        if let Err(error) = self.wire.check(&packet) {
+            self.ids.undo(packet_id);
+            return Err(error);
+        }
+        let mid = packet_id.get();
+        self.subscriptions.request(packet_id, packet, Some(track(mid)));
+        // Those that wait from before go first, so that the last word on a filter is the last on the wire.
+        let open = match self.connection.link {
+            Link::Open => true,
+            Link::Connecting | Link::Settling => !self.waits_for_release(),
+            Link::Closed | Link::Disconnecting => false,
+        };
+        if open {
+            self.send_pending_requests();
+        }
+        Ok(mid)
+    }
+
+    pub(super) fn send_pending_requests(&mut self) {
+        while let Some(request) = self.subscriptions.next_pending() {
+            self.send_request(request);
+        }
+    }
+
+    /// Renews the subscriptions that the server is to be asked for again.
+    pub(super) fn renew_subscriptions(&mut self) {
+        if self.settings.resubscribe == Resubscribe::Never {
+            return;
+        }
+        let ids = &mut self.ids;
+        for request in self.subscriptions.renew(|| ids.reserve()) {
+            self.send_request(request);
+        }
+    }
+
+    /// The connection is gone: requests without an answer wait for the next one, unless the application sees to that.
+    pub(super) fn take_back_requests(&mut self) {
+        let keep = self.settings.resubscribe != Resubscribe::Never;
+        for request in self.subscriptions.closed(keep) {
+            self.ids.release(request.packet_id);
+            if let Some(track) = request.track {
+                track.dropped(DropReason::ConnectionLost);
+            }
+        }
+    }
+
+    fn send_request(&mut self, request: Request<T>) {
+        let encoded = self.wire.put_packet(&request.packet);
+        debug_assert!(encoded.is_ok(), "checked when it was accepted: {encoded:?}");
+        self.trace_request(&request.packet);
+        if let Some(track) = &request.track {
+            track.sent();
+        }
+        self.subscriptions.sent(request);
+    }
+
+    fn trace_request(&mut self, packet: &Packet) {
+        match packet {
+            Packet::Subscribe(subscribe) => self.wire.trace(|_| {
+                let subscriptions = subscribe.subscriptions.iter();
+                Trace::SentSubscribe {
+                    mid: subscribe.packet_id.get(),
+                    subscriptions: subscriptions
+                        .map(|subscription| (subscription.filter.clone(), subscription.options))
+                        .collect(),
+                }
+            }),
+            Packet::Unsubscribe(unsubscribe) => self.wire.trace(|_| Trace::SentUnsubscribe {
+                mid: unsubscribe.packet_id.get(),
+                filters: unsubscribe.filters.clone(),
+            }),
+            _ => {}
+        }
+    }
+}

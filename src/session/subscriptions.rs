@@ -1,0 +1,235 @@
+//! The subscription ledger, and the requests that change it: SUBSCRIBE and UNSUBSCRIBE until they are answered.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::id_map::IdMap;
+use super::message::properties_size;
+use crate::codec::{Packet, PacketId, Properties, ReasonCode, Subscribe, SubscribeOptions, Subscription};
+
+/// What the application is subscribed to, and the requests under way.
+#[derive(Debug)]
+pub(super) struct Subscriptions<T> {
+    ledger: HashMap<String, Entry>,
+    /// Requests that wait for a connection, in their order.
+    pending: VecDeque<Request<T>>,
+    /// Requests without an answer yet.
+    sent: IdMap<Request<T>>,
+    next_serial: u64,
+}
+
+/// One Topic Filter of the ledger.
+#[derive(Debug)]
+struct Entry {
+    options: SubscribeOptions,
+    properties: Properties,
+    /// The serial number of the latest request: only its answer counts.
+    request: u64,
+    /// The server has accepted it, at least once.
+    granted: bool,
+    /// The server has to be asked again: its session is lost, or that is the policy.
+    owed: bool,
+}
+
+/// A SUBSCRIBE or UNSUBSCRIBE.
+#[derive(Debug)]
+pub(super) struct Request<T> {
+    serial: u64,
+    pub(super) packet_id: PacketId,
+    /// `Packet::Subscribe` or `Packet::Unsubscribe`.
+    pub(super) packet: Packet,
+    /// Absent where the session renews subscriptions by itself.
+    pub(super) track: Option<T>,
+}
+
+/// What SUBACK or UNSUBACK does.
+#[derive(Debug)]
+pub(super) enum Answered<T> {
+    Finished(Request<T>),
+    /// The identifier is not in use.
+    Unknown,
+    /// The identifier belongs to the other kind of request.
+    Confused,
+    /// Not one Reason Code for each Topic Filter.
+    WrongCount,
+}
+
+/// A SUBSCRIBE that renews subscriptions stays below this many bytes.
+const RENEWAL_BYTES: usize = 64 * 1024;
+
+impl<T> Subscriptions<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            ledger: HashMap::new(),
+            pending: VecDeque::new(),
+            sent: IdMap::new(),
+            next_serial: 0,
+        }
+    }
+
+    /// Notes a new request. It goes out by [`next_pending`](Self::next_pending).
+    pub(super) fn request(&mut self, packet_id: PacketId, packet: Packet, track: Option<T>) {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        match &packet {
+            Packet::Subscribe(subscribe) => {
+                for subscription in &subscribe.subscriptions {
+                    let entry = Entry {
+                        options: subscription.options,
+                        properties: subscribe.properties.clone(),
+                        request: serial,
+                        granted: false,
+                        owed: false,
+                    };
+                    self.ledger.insert(subscription.filter.clone(), entry);
+                }
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                for filter in &unsubscribe.filters {
+                    self.ledger.remove(filter);
+                }
+            }
+            _ => {}
+        }
+        self.pending.push_back(Request {
+            serial,
+            packet_id,
+            packet,
+            track,
+        });
+    }
+
+    pub(super) fn next_pending(&mut self) -> Option<Request<T>> {
+        self.pending.pop_front()
+    }
+
+    /// The request is in the output.
+    pub(super) fn sent(&mut self, request: Request<T>) {
+        self.sent.insert(request.packet_id, request);
+    }
+
+    pub(super) fn handle_suback(&mut self, packet_id: PacketId, reasons: &[ReasonCode]) -> Answered<T> {
+        let Some(request) = self.sent.get_mut(packet_id) else {
+            return Answered::Unknown;
+        };
+        let Packet::Subscribe(subscribe) = &request.packet else {
+            return Answered::Confused;
+        };
+        // One code for each Topic Filter, in their order [MQTT-3.8.4-5, MQTT-3.9.3-1] (5.0: [MQTT-3.8.4-6]).
+        if subscribe.subscriptions.len() != reasons.len() {
+            return Answered::WrongCount;
+        }
+        for (subscription, reason) in subscribe.subscriptions.iter().zip(reasons) {
+            let entry = self.ledger.get_mut(&subscription.filter);
+            let Some(entry) = entry.filter(|entry| entry.request == request.serial) else {
+                continue;
+            };
+            if reason.is_failure() {
+                self.ledger.remove(&subscription.filter);
+            } else {
+                entry.granted = true;
+                entry.owed = false;
+            }
+        }
+        self.finish(packet_id)
+    }
+
+    pub(super) fn handle_unsuback(&mut self, packet_id: PacketId, reasons: &[ReasonCode]) -> Answered<T> {
+        let Some(request) = self.sent.get_mut(packet_id) else {
+            return Answered::Unknown;
+        };
+        let Packet::Unsubscribe(unsubscribe) = &request.packet else {
+            return Answered::Confused;
+        };
+        // MQTT 3 has no codes here; 5.0 has one for each Topic Filter [MQTT-3.11.3-1].
+        if !reasons.is_empty() && unsubscribe.filters.len() != reasons.len() {
+            return Answered::WrongCount;
+        }
+        self.finish(packet_id)
+    }
+
+    fn finish(&mut self, packet_id: PacketId) -> Answered<T> {
+        self.sent
+            .remove(packet_id)
+            .map_or(Answered::Unknown, Answered::Finished)
+    }
+
+    /// The server has accepted the connection: subscriptions that it knows no more, as the policy sees it, are owed.
+    pub(super) fn owe_granted(&mut self) {
+        for entry in self.ledger.values_mut().filter(|entry| entry.granted) {
+            entry.owed = true;
+        }
+    }
+
+    /// Packets that renew what is owed, in the order of the subscriptions; `packet_id` gives each one its identifier.
+    pub(super) fn renew(&mut self, mut packet_id: impl FnMut() -> Option<PacketId>) -> Vec<Request<T>> {
+        let mut owed: Vec<_> = self.ledger.iter_mut().filter(|(_, entry)| entry.owed).collect();
+        owed.sort_unstable_by_key(|(_, entry)| entry.request);
+        let mut requests: Vec<Request<T>> = Vec::new();
+        let mut bytes = RENEWAL_BYTES;
+        for (filter, entry) in owed {
+            // Two bytes of length, one of options.
+            let size = filter.len() + 3;
+            let subscription = Subscription {
+                filter: filter.clone(),
+                options: entry.options,
+            };
+            bytes += size;
+            let open = requests.last_mut().and_then(|request| match &mut request.packet {
+                Packet::Subscribe(subscribe) => Some((request.serial, subscribe)),
+                _ => None,
+            });
+            match open {
+                Some((serial, open)) if bytes < RENEWAL_BYTES && open.properties == entry.properties => {
+                    open.subscriptions.push(subscription);
+                    entry.request = serial;
+                }
+                _ => {
+                    let Some(packet_id) = packet_id() else { break };
+                    entry.request = self.next_serial;
+                    self.next_serial += 1;
+                    // Fixed Header, Packet Identifier and length of the properties take at most eleven bytes.
+                    bytes = 11 + properties_size(&entry.properties) + size;
+                    requests.push(Request {
+                        serial: entry.request,
+                        packet_id,
+                        packet: Packet::Subscribe(Subscribe {
+                            packet_id,
+                            properties: entry.properties.clone(),
+                            subscriptions: vec![subscription],
+                        }),
+                        track: None,
+                    });
+                }
+            }
+        }
+        requests
+    }
+
+    /// The connection is gone. Requests without an answer wait for the next one, before those that wait already, or come
+    /// back if they are not to be `kept`; those that the session made are made anew when they are due.
+    pub(super) fn closed(&mut self, keep: bool) -> Vec<Request<T>> {
+        let mut unanswered: Vec<_> = self
+            .sent
+            .drain()
+            .into_iter()
+            .map(|(_, request)| request)
+            .collect();
+        unanswered.sort_unstable_by_key(|request| request.serial);
+        let (kept, ended): (Vec<_>, Vec<_>) = unanswered
+            .into_iter()
+            .partition(|request| keep && request.track.is_some());
+        let dropped: HashSet<u64> = ended
+            .iter()
+            .filter(|request| request.track.is_some())
+            .map(|request| request.serial)
+            .collect();
+        if !dropped.is_empty() {
+            self.ledger
+                .retain(|_, entry| entry.granted || !dropped.contains(&entry.request));
+        }
+        for request in kept.into_iter().rev() {
+            self.pending.push_front(request);
+        }
+        ended
+    }
+}

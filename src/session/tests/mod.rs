@@ -1,0 +1,7 @@
+//! The session without sockets: packets in, bytes and events out, the time moved by hand.
+//!
+//! What goes out is compared with bytes written by hand, not decoded with the crate's own codec.
+
+mod support;
+
+mod connecting;
