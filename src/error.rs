@@ -1,8 +1,11 @@
 //! The crate's errors: the caller's mistakes, the broker's answers, the network.
+//!
+//! Callbacks may fail too. What they commonly meet (I/O, parsing, closed channels, text) converts into [`Error`] with `?`;
+//! [`Error::other`] takes everything else.
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 
@@ -12,11 +15,22 @@ use crate::reason_code::ReasonCode;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong.
+///
+/// A call that fails with one of the caller's mistakes has changed nothing, and the client stays usable after any error.
+///
+/// ```
+/// use callmq::client::{Error, Message, IntoMessage};
+///
+/// match Message::new("house/#", "on").into_message() {
+///     Err(Error::InvalidArgument { argument, rule }) => assert_eq!((argument, rule), ("topic", "must not contain wildcards (+ or #)")),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     // ---- the caller's mistakes: nothing was changed ----
-    /// An argument breaks a rule of the protocol or of this crate.
+    /// An argument breaks a rule of the protocol or of this crate; pass another one.
     InvalidArgument {
         /// The argument, as the method's signature names it.
         argument: &'static str,
@@ -25,19 +39,21 @@ pub enum Error {
     },
     /// The call does not fit the client's state, for example a setting that cannot be changed while connected.
     InvalidState(&'static str),
-    /// A call that waits for the network loop was made by the thread that runs that loop (inside a callback).
+    /// A call that waits for the network loop was made by the thread that runs that loop (inside a callback); make it on
+    /// another thread, or react in the callback that tells of the event.
     WouldDeadlock(&'static str),
-    /// The protocol version in use, or the server's CONNACK, does not allow this.
+    /// The protocol version in use, the features that were compiled in, or the server's CONNACK do not allow this.
     NotSupported(&'static str),
     // ---- what became of an operation ----
-    /// There is no connection, and the operation is not kept for the next one.
+    /// There is no connection, and the operation is not kept for the next one; repeat it when connected, or let the queue
+    /// keep messages of QoS 0.
     NotConnected,
-    /// The outgoing queue has no room; the payload comes back.
+    /// The outgoing queue has no room; the payload comes back. Publish it later, or choose another policy for the queue.
     QueueFull {
         /// The payload of the message that was refused.
         payload: Bytes,
     },
-    /// The deadline passed first.
+    /// The deadline passed first; what was waited for may still happen.
     Timeout,
     /// An accepted message was dropped.
     Dropped(DropReason),
@@ -47,13 +63,13 @@ pub enum Error {
     /// The server ended the connection with a DISCONNECT (MQTT 5.0).
     ServerDisconnect(ReasonCode),
     // ---- the network ----
-    /// The operating system reported an error.
+    /// The operating system reported an error; `source()` is that error.
     Io(Arc<io::Error>),
     /// The peer closed the connection.
     ConnectionClosed,
     /// No answer to a PINGREQ, or no CONNACK, within the time allowed.
     KeepAliveTimeout,
-    /// The peer broke the protocol.
+    /// The peer broke the protocol; `source()` tells how.
     Protocol(DecodeError),
     // ---- the user's code ----
     /// A callback returned an error or panicked.
@@ -137,7 +153,19 @@ impl Error {
         Self::InvalidArgument { argument, rule }
     }
 
-    /// Wraps an error of the application, so that a callback can return it.
+    /// Wraps an error of the application, or a text, so that a callback can return it.
+    ///
+    /// ```
+    /// use callmq::client::{Error, Message, Result};
+    ///
+    /// fn on_message(message: &Message) -> Result<()> {
+    ///     let address: std::net::IpAddr = message.payload.decode()?.parse().map_err(Error::other)?;
+    ///     println!("{address}");
+    ///     Ok(())
+    /// }
+    /// # assert!(on_message(&Message::new("t", "::1")).is_ok());
+    /// # assert!(on_message(&Message::new("t", "x")).is_err());
+    /// ```
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(Arc::from(error.into()))
     }
@@ -206,29 +234,46 @@ impl From<DecodeError> for Error {
     }
 }
 
-impl From<std::str::Utf8Error> for Error {
-    fn from(error: std::str::Utf8Error) -> Self {
-        Self::other(error)
-    }
+/// What callbacks commonly meet.
+macro_rules! from_application_errors {
+    ($($source:ty),* $(,)?) => {$(
+        impl From<$source> for Error {
+            fn from(error: $source) -> Self {
+                Self::other(error)
+            }
+        }
+    )*};
 }
 
-impl From<std::string::FromUtf8Error> for Error {
-    fn from(error: std::string::FromUtf8Error) -> Self {
-        Self::other(error)
-    }
+from_application_errors!(
+    std::str::Utf8Error,
+    std::string::FromUtf8Error,
+    std::str::ParseBoolError,
+    std::num::ParseIntError,
+    std::num::ParseFloatError,
+    std::num::TryFromIntError,
+    std::sync::mpsc::RecvError,
+    crossbeam_channel::RecvError,
+);
+
+/// Channels that a callback sends into; the value is dropped.
+macro_rules! from_send_errors {
+    ($($source:ident::$error:ident),* $(,)?) => {$(
+        impl<T> From<$source::$error<T>> for Error {
+            fn from(error: $source::$error<T>) -> Self {
+                Self::other(error.to_string())
+            }
+        }
+    )*};
 }
 
-impl From<std::num::ParseIntError> for Error {
-    fn from(error: std::num::ParseIntError) -> Self {
-        Self::other(error)
-    }
-}
-
-impl From<std::num::ParseFloatError> for Error {
-    fn from(error: std::num::ParseFloatError) -> Self {
-        Self::other(error)
-    }
-}
+from_send_errors!(
+    mpsc::SendError,
+    mpsc::TrySendError,
+    crossbeam_channel::SendError,
+    crossbeam_channel::TrySendError,
+    crossbeam_channel::SendTimeoutError,
+);
 
 impl From<String> for Error {
     fn from(text: String) -> Self {
@@ -245,5 +290,150 @@ impl From<&str> for Error {
 impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
     fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
         Self::Other(Arc::from(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_crosses_threads_and_is_small() {
+        fn crosses_threads<T: Send + Sync + Clone + 'static>() {}
+        crosses_threads::<Error>();
+        assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
+        let reset = io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer");
+        let broken = DecodeError::malformed("reserved flags are set", "MQTT-2.2.2-2");
+        for (error, text, source) in [
+            (
+                Error::argument("topic", "must not be empty"),
+                "invalid topic: must not be empty",
+                None,
+            ),
+            (Error::InvalidState("connected"), "connected", None),
+            (
+                Error::WouldDeadlock("loop_once"),
+                "loop_once waits for the network loop, which this thread runs",
+                None,
+            ),
+            (Error::NotSupported("no TLS"), "no TLS", None),
+            (Error::NotConnected, "the client is not connected", None),
+            (
+                Error::QueueFull {
+                    payload: Bytes::new(),
+                },
+                "the outgoing queue is full",
+                None,
+            ),
+            (Error::Timeout, "timed out", None),
+            (
+                Error::Dropped(DropReason::Expired),
+                "message dropped: it expired while it waited",
+                None,
+            ),
+            (
+                Error::Refused(ReasonCode::NOT_AUTHORIZED),
+                "connection refused by the server: Not authorized",
+                None,
+            ),
+            (
+                Error::ServerDisconnect(ReasonCode::SERVER_BUSY),
+                "disconnected by the server: Server busy",
+                None,
+            ),
+            (Error::from(reset), "network error", Some("reset by peer")),
+            (Error::ConnectionClosed, "connection closed by the peer", None),
+            (
+                Error::KeepAliveTimeout,
+                "no answer from the server within the time allowed",
+                None,
+            ),
+            (
+                Error::from(broken),
+                "the server broke the protocol",
+                Some("reserved flags are set [MQTT-2.2.2-2]"),
+            ),
+            (
+                Error::Callback {
+                    callback: "on_message",
+                    message: "boom".into(),
+                },
+                "on_message failed: boom",
+                None,
+            ),
+            (Error::other("boom"), "boom", None),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), source);
+        }
+    }
+
+    #[test]
+    fn a_wrapped_error_keeps_its_text_and_its_source() {
+        let inner = io::Error::other("inner");
+        let error = Error::other(Error::from(inner));
+        assert_eq!(error.to_string(), "network error");
+        assert_eq!(error.source().unwrap().to_string(), "inner");
+    }
+
+    #[test]
+    fn what_callbacks_meet_converts_with_a_question_mark() {
+        fn text(result: impl FnOnce() -> Result<()>) -> String {
+            result().unwrap_err().to_string()
+        }
+        fn other<T>(text: &str) -> Result<T> {
+            Err(text)?
+        }
+        let (sender, receiver) = mpsc::channel::<std::rc::Rc<u8>>();
+        drop(receiver);
+        let (crossbeam, _) = crossbeam_channel::bounded::<std::rc::Rc<u8>>(1);
+        for (found, expected) in [
+            (text(|| Ok(sender.send(1.into())?)), "sending on a closed channel"),
+            (
+                text(|| Ok(crossbeam.send(1.into())?)),
+                "sending on a disconnected channel",
+            ),
+            (
+                text(|| "x".parse::<i32>().map(drop).map_err(Into::into)),
+                "invalid digit found in string",
+            ),
+            (
+                text(|| "x".parse::<f64>().map(drop).map_err(Into::into)),
+                "invalid float literal",
+            ),
+            (text(|| other("plain text")), "plain text"),
+            (text(|| Err(String::from("owned text"))?), "owned text"),
+            (
+                text(|| Err(Box::<dyn std::error::Error + Send + Sync>::from("boxed"))?),
+                "boxed",
+            ),
+        ] {
+            assert_eq!(found, expected);
+        }
+        let invalid = [0xff];
+        assert!(text(|| Ok(std::str::from_utf8(&invalid).map(drop)?)).contains("utf-8"));
+    }
+
+    #[test]
+    fn each_reason_for_dropping_a_message_has_its_text() {
+        use DropReason::*;
+        let all = [
+            QueueFull,
+            Superseded,
+            ConnectionLost,
+            SessionLost,
+            Discarded,
+            ClientDropped,
+            Expired,
+            NotAllowed,
+        ];
+        let texts: std::collections::HashSet<_> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), all.len());
     }
 }
