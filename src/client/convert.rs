@@ -140,7 +140,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// So `?` works in callbacks, and the value of a call like `client.subscribe(..)` may stand at the end.
 #[diagnostic::on_unimplemented(
     message = "a callback cannot return `{Self}`",
-    label = "this callback's result",
+    label = "its closure or function returns `{Self}`",
     note = "a callback returns nothing or `callmq::client::Result<..>`: end its last line with `;` or with `Ok(())`",
     note = "turn an error of another type into ours with `.map_err(callmq::client::Error::other)?`"
 )]

@@ -119,6 +119,14 @@ mod tests {
     use crate::codec::{PacketId, Property, Publish};
 
     #[test]
+    fn messages_cross_threads() {
+        fn crosses_threads<T: Send + Sync + Clone + 'static>() {}
+        crosses_threads::<Message>();
+        crosses_threads::<crate::client::ConnectOptions>();
+        crosses_threads::<crate::client::DisconnectFlags>();
+    }
+
+    #[test]
     fn a_new_message_is_plain() {
         let message = Message::new(String::from("a/b"), 42);
         assert_eq!(

@@ -180,7 +180,11 @@ fn check_host(host: &str) -> Result<&str> {
 /// An IPv6 address, possibly with a zone.
 fn is_ipv6(text: &str) -> bool {
     let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
-    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(|c| c.is_ascii_graphic())
+    address.parse::<Ipv6Addr>().is_ok()
+        && !zone.is_empty()
+        && zone
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
 fn decoded_text(text: &str) -> Result<String> {
@@ -292,6 +296,8 @@ mod tests {
     fn bad_text_is_refused_with_the_part_that_is_wrong() {
         for text in [
             "",
+            "fe80::1%",
+            "fe80::1%a/b",
             ":1883",
             "mqtt://",
             "mqtt://:1883",
@@ -333,6 +339,16 @@ mod tests {
             &format!("mqtt://me:{}@h", "x".repeat(65_536)),
         ] {
             assert_eq!(argument(text), "url", "{text:.40}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(mqtt://)?[a-z0-9:%@/\\[\\]ü.]{0,12}") {
+            if let Ok(server) = text.parse::<Server>() {
+                let again: Server = server.to_string().parse().unwrap();
+                proptest::prop_assert_eq!(again.to_string(), server.to_string());
+            }
         }
     }
 
