@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::options::parse_ip;
@@ -32,20 +32,19 @@ where
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let (sender, receiver) = mpsc::channel();
-    let waker = Arc::downgrade(wait.waker());
+    let wake = WakeOnDrop(Arc::downgrade(wait.waker()));
     let name = host.to_owned();
     let thread = thread::Builder::new()
         .name("callmq-lookup".to_owned())
         .spawn(move || {
+            // Dropped in the opposite order: the result, or the end without one, is known before the wake.
+            let _wake = wake;
+            let sender = sender;
             // Nobody listens any more if the wait ended first.
             let _ = sender.send(resolver(&name, port));
-            // The other side learns of the end of a resolver that panics by its deadline.
-            if let Some(waker) = waker.upgrade() {
-                if let Err(error) = waker.wake() {
-                    log::error!("cannot wake the thread that connects: {error}");
-                }
-            }
-        })?;
+        })
+        // Not passed on as it is: its kind may be `WouldBlock`, which means something else to callers.
+        .map_err(|error| io::Error::other(format!("cannot look up {host:?}: {error}")))?;
     let result = loop {
         match receiver.try_recv() {
             Ok(result) => break result,
@@ -82,6 +81,18 @@ pub(super) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         }
     }
     ordered
+}
+
+/// Ends the wait when the look-up ends, in whatever way.
+struct WakeOnDrop(Weak<mio::Waker>);
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        // Nobody waits any more if it is gone.
+        if let Some(Err(error)) = self.0.upgrade().map(|waker| waker.wake()) {
+            log::error!("cannot wake the thread that connects: {error}");
+        }
+    }
 }
 
 /// Says which name could not be resolved.

@@ -12,7 +12,7 @@
 //!
 //! What changes the bytes on their way (TLS, WebSocket) is a layer between the socket and the decoder; it belongs
 //! beside [`Socket`], not in it. Another kind of endpoint (a unix socket) is one more variant of [`Socket`] and of
-//! [`Target`]; a proxy is one more step of [`dial`], under the same deadline and the same [`Cancel`].
+//! [`Target`]; a proxy is one more step of [`dial()`], under the same deadline and the same [`Cancel`].
 
 mod cancel;
 mod dial;

@@ -42,7 +42,7 @@ pub(crate) struct DialOptions {
     /// seconds from 1 to 32,767; none turns the probes off.
     pub(crate) tcp_keep_alive: Option<Duration>,
     /// How long written bytes may stay unacknowledged before the system ends the connection (`TCP_USER_TIMEOUT`).
-    /// Ignored where the system does not have it; none leaves the system's default.
+    /// Ignored where the system does not have it; none and zero leave the system's default.
     pub(crate) tcp_user_timeout: Option<Duration>,
     /// How long looking up the name and all attempts may take together.
     pub(crate) connect_timeout: Duration,

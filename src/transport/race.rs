@@ -24,7 +24,7 @@ pub(super) fn race(
     wait: &mut Wait,
 ) -> io::Result<TcpStream> {
     let mut waiting = VecDeque::from(addresses);
-    let mut attempts: Vec<Option<TcpStream>> = Vec::new();
+    let mut attempts: Vec<Option<(SocketAddr, TcpStream)>> = Vec::new();
     let mut failure = Failure::default();
     let mut next_start = Some(Instant::now());
     loop {
@@ -36,10 +36,10 @@ pub(super) fn race(
                 Ok(mut stream) => {
                     let token = Token(attempts.len());
                     wait.registry().register(&mut stream, token, Interest::WRITABLE)?;
-                    attempts.push(Some(stream));
+                    attempts.push(Some((address, stream)));
                     next_start = now.checked_add(options.stagger);
                 }
-                Err(error) => failure.add(error),
+                Err(error) => failure.add(address, error),
             }
         }
         if waiting.is_empty() && attempts.iter().all(Option::is_none) {
@@ -48,7 +48,7 @@ pub(super) fn race(
         let ready = match wait.next(next_start.filter(|_| !waiting.is_empty())) {
             Ok(ready) => ready,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                failure.add(error);
+                failure.keep(error);
                 return Err(failure.into_error());
             }
             Err(error) => return Err(error),
@@ -57,15 +57,17 @@ pub(super) fn race(
             let Some(slot) = attempts.get_mut(token.0) else {
                 continue;
             };
-            let Some(mut stream) = slot.take() else { continue };
+            let Some((address, mut stream)) = slot.take() else {
+                continue;
+            };
             match outcome(&stream) {
                 Outcome::Connected => {
                     wait.registry().deregister(&mut stream)?;
                     return Ok(stream);
                 }
-                Outcome::Pending => *slot = Some(stream),
+                Outcome::Pending => *slot = Some((address, stream)),
                 Outcome::Failed(error) => {
-                    failure.add(error);
+                    failure.add(address, error);
                     next_start = Some(Instant::now());
                 }
             }
@@ -75,6 +77,7 @@ pub(super) fn race(
 
 /// Begins to connect, without waiting.
 fn start(peer: SocketAddr, bind: Bind, options: &DialOptions) -> io::Result<TcpStream> {
+    log::debug!("connecting to {peer}");
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     set_options(&socket, options)?;
@@ -106,7 +109,7 @@ fn set_options(socket: &Socket, options: &DialOptions) -> io::Result<()> {
         socket.set_tcp_keepalive(&keep_alive)?;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(options.tcp_user_timeout)?;
+    socket.set_tcp_user_timeout(options.tcp_user_timeout.map(|time| time.min(USER_TIMEOUT_MAX)))?;
     Ok(())
 }
 
@@ -142,7 +145,12 @@ fn outcome(stream: &TcpStream) -> Outcome {
 struct Failure(Option<io::Error>);
 
 impl Failure {
-    fn add(&mut self, error: io::Error) {
+    fn add(&mut self, address: SocketAddr, error: io::Error) {
+        log::debug!("cannot connect to {address}: {error}");
+        self.keep(error);
+    }
+
+    fn keep(&mut self, error: io::Error) {
         if self.0.as_ref().is_none_or(|kept| rank(&error) < rank(kept)) {
             self.0 = Some(error);
         }
@@ -185,3 +193,59 @@ fn is_in_progress(error: &io::Error) -> bool {
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
 /// The most that Linux takes (`MAX_TCP_KEEPIDLE`).
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(32_767);
+/// The system counts milliseconds in a C `int`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From much to little; those of one line say equally much.
+    fn errors() -> Vec<Vec<io::Error>> {
+        vec![
+            vec![
+                io::ErrorKind::ConnectionRefused.into(),
+                io::ErrorKind::ConnectionReset.into(),
+            ],
+            vec![
+                io::ErrorKind::PermissionDenied.into(),
+                // With a text: what `start` says of a bind address.
+                io::Error::new(io::ErrorKind::AddrNotAvailable, "cannot bind"),
+            ],
+            vec![timed_out()],
+            vec![
+                io::ErrorKind::NetworkUnreachable.into(),
+                io::ErrorKind::AddrNotAvailable.into(),
+                #[cfg(unix)]
+                io::Error::from_raw_os_error(libc::EAFNOSUPPORT),
+            ],
+        ]
+    }
+
+    #[test]
+    fn errors_are_ranked_by_what_they_say() {
+        for (expected, line) in errors().iter().enumerate() {
+            for error in line {
+                assert_eq!(usize::from(rank(error)), expected, "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_most_telling_error_is_kept_and_of_equal_ones_the_first() {
+        let mut forwards = Failure::default();
+        let mut backwards = Failure::default();
+        errors()
+            .into_iter()
+            .flatten()
+            .for_each(|error| forwards.keep(error));
+        errors()
+            .into_iter()
+            .flatten()
+            .rev()
+            .for_each(|error| backwards.keep(error));
+        assert_eq!(forwards.into_error().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(backwards.into_error().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
