@@ -119,7 +119,7 @@ fn what_callbacks_meet_converts_with_a_question_mark() {
     ] {
         assert_eq!(found, expected);
     }
-    let invalid = [0xff];
+    let invalid = vec![0xff];
     assert!(text(|| Ok(std::str::from_utf8(&invalid).map(drop)?)).contains("utf-8"));
 }
 

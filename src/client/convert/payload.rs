@@ -191,6 +191,10 @@ fn python_float(rust: String) -> String {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "the borrowed forms are tested"
+)]
 mod tests {
     use super::*;
 

@@ -237,6 +237,10 @@ lists! {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "the borrowed forms are tested"
+)]
 mod tests {
     use super::*;
     use crate::codec::RetainHandling;
