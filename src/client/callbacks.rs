@@ -1,0 +1,546 @@
+//! The user's closures: where they are kept, and how one is run.
+//!
+//! A closure is taken out of its slot, run without any lock, and put back unless the slot was given another one
+//! meanwhile. So a callback may replace itself, and two threads never run the same closure.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::{Client, ConnectFlags, DisconnectFlags, LogLevel, Message, Outcome, SocketHandle};
+use crate::codec::{Properties, ReasonCode};
+use crate::error::{Error, Result};
+use crate::topic::{FilterId, FilterMap};
+
+pub(crate) type OnConnect = dyn FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
+pub(crate) type OnConnectFail = dyn FnMut(&Client, &Error) -> Result<()> + Send;
+pub(crate) type OnPreConnect = dyn FnMut(&Client) -> Result<()> + Send;
+pub(crate) type OnDisconnect = dyn FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
+pub(crate) type OnMessage = dyn FnMut(&Client, &Message) -> Result<()> + Send;
+pub(crate) type OnPublish = dyn FnMut(&Client, u16, ReasonCode, &Properties) -> Result<()> + Send;
+pub(crate) type OnSubscribe = dyn FnMut(&Client, u16, &[ReasonCode], &Properties) -> Result<()> + Send;
+pub(crate) type OnSocket = dyn FnMut(&Client, &SocketHandle) -> Result<()> + Send;
+pub(crate) type OnLog = dyn Fn(&Client, LogLevel, &str) + Send + Sync;
+pub(crate) type ReconnectIf = dyn FnMut(&Client, &super::DisconnectReason, u32) -> bool + Send;
+
+/// The place of one closure.
+pub(crate) struct Slot<F: ?Sized> {
+    closure: Mutex<Kept<F>>,
+    set: AtomicBool,
+}
+
+struct Kept<F: ?Sized> {
+    closure: Option<Box<F>>,
+    /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced.
+    generation: u64,
+}
+
+impl<F: ?Sized> Slot<F> {
+    fn kept(&self) -> MutexGuard<'_, Kept<F>> {
+        self.closure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, closure: Box<F>) {
+        let previous = {
+            let mut kept = self.kept();
+            kept.generation += 1;
+            self.set.store(true, Ordering::Release);
+            kept.closure.replace(closure)
+        };
+        // Dropped without the lock: what it captured may call back into the client.
+        drop(previous);
+    }
+
+    pub(crate) fn clear(&self) {
+        let previous = {
+            let mut kept = self.kept();
+            kept.generation += 1;
+            self.set.store(false, Ordering::Release);
+            kept.closure.take()
+        };
+        drop(previous);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// Runs the closure, if there is one. `name` is the callback's, for the error.
+    pub(crate) fn run(&self, name: &'static str, call: impl FnOnce(&mut F) -> Result<()>) -> Result<()> {
+        self.run_for(name, call).unwrap_or(Ok(()))
+    }
+
+    /// As [`run`](Self::run); `None` if there was no closure to run.
+    pub(crate) fn run_for<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut F) -> Result<T>,
+    ) -> Option<Result<T>> {
+        if !self.is_set() {
+            return None;
+        }
+        let (mut closure, generation) = {
+            let mut kept = self.kept();
+            (kept.closure.take()?, kept.generation)
+        };
+        let result = guarded(name, || call(&mut closure));
+        let mut kept = self.kept();
+        if kept.generation == generation {
+            kept.closure = Some(closure);
+        } else {
+            drop(kept);
+            // Replaced while it ran.
+            let _ = guarded(name, || {
+                drop(closure);
+                Ok(())
+            });
+        }
+        Some(result)
+    }
+}
+
+impl<F: ?Sized> Default for Slot<F> {
+    fn default() -> Self {
+        Self { closure: Mutex::new(Kept { closure: None, generation: 0 }), set: AtomicBool::new(false) }
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Slot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "Slot(set)" } else { "Slot(empty)" })
+    }
+}
+
+/// Runs user code: its error and its panic come back as [`Error::Callback`].
+pub(crate) fn guarded<T>(name: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Error::Callback { callback: name, message: describe(&error).into() }),
+        Err(panic) => Err(Error::Callback { callback: name, message: panic_text(&*panic).into() }),
+    }
+}
+
+/// An error and its sources in one line.
+fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        format!("panicked: {text}")
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        format!("panicked: {text}")
+    } else {
+        "panicked".to_owned()
+    }
+}
+
+/// All closures of a client.
+#[derive(Debug, Default)]
+pub(crate) struct Callbacks {
+    pub(crate) connect: Slot<OnConnect>,
+    pub(crate) connect_fail: Slot<OnConnectFail>,
+    pub(crate) pre_connect: Slot<OnPreConnect>,
+    pub(crate) disconnect: Slot<OnDisconnect>,
+    pub(crate) message: Slot<OnMessage>,
+    pub(crate) publish: Slot<OnPublish>,
+    pub(crate) subscribe: Slot<OnSubscribe>,
+    pub(crate) unsubscribe: Slot<OnSubscribe>,
+    pub(crate) socket_open: Slot<OnSocket>,
+    pub(crate) socket_close: Slot<OnSocket>,
+    pub(crate) socket_register_write: Slot<OnSocket>,
+    pub(crate) socket_unregister_write: Slot<OnSocket>,
+    pub(crate) reconnect_if: Slot<ReconnectIf>,
+    pub(crate) filters: Filters,
+    pub(crate) receivers: Receivers,
+    pub(crate) log: Log,
+}
+
+/// The closures of `message_callback_add` and `subscribe_with`, by filter.
+#[derive(Default)]
+pub(crate) struct Filters {
+    map: Mutex<FilterMap<Arc<FilterSlot>>>,
+    any: AtomicBool,
+}
+
+pub(crate) struct FilterSlot {
+    pub(crate) slot: Slot<OnMessage>,
+    /// Whether `subscribe_with` made it: it may stand beside others of the same filter.
+    subscribed: bool,
+}
+
+impl FilterSlot {
+    fn new(closure: Box<OnMessage>, subscribed: bool) -> Arc<Self> {
+        let slot = Slot::default();
+        slot.set(closure);
+        Arc::new(Self { slot, subscribed })
+    }
+}
+
+impl Filters {
+    fn map(&self) -> MutexGuard<'_, FilterMap<Arc<FilterSlot>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the one closure of `message_callback_add` for this filter, which is valid.
+    pub(crate) fn set(&self, filter: &str, closure: Box<OnMessage>) -> Result<()> {
+        let entry = FilterSlot::new(closure, false);
+        let mut replaced = Vec::new();
+        {
+            let mut map = self.map();
+            for kept in map.remove(filter) {
+                if kept.subscribed {
+                    map.insert(filter, kept)?;
+                } else {
+                    replaced.push(kept);
+                }
+            }
+            map.insert(filter, entry)?;
+            self.any.store(true, Ordering::Release);
+        }
+        replaced.iter().for_each(|entry| entry.slot.clear());
+        Ok(())
+    }
+
+    /// Adds a closure beside those that the filter has.
+    pub(crate) fn add(&self, filter: &str, closure: Box<OnMessage>) -> Result<FilterId> {
+        let id = self.map().insert(filter, FilterSlot::new(closure, true))?;
+        self.any.store(true, Ordering::Release);
+        Ok(id)
+    }
+
+    /// Removes what `add` added.
+    pub(crate) fn take_back(&self, id: FilterId) {
+        let entry = self.map().remove_id(id);
+        if let Some(entry) = entry {
+            entry.slot.clear();
+        }
+    }
+
+    pub(crate) fn remove(&self, filter: &str) {
+        let removed = self.map().remove(filter);
+        for entry in removed {
+            entry.slot.clear();
+        }
+    }
+
+    /// Collects the closures whose filter matches, most specific first.
+    pub(crate) fn matching(&self, topic: &str, into: &mut Vec<Arc<FilterSlot>>) {
+        if self.any.load(Ordering::Acquire) {
+            self.map().matching(topic, |entry| into.push(Arc::clone(entry)));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Filters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filters").field("any", &!self.is_empty()).finish_non_exhaustive()
+    }
+}
+
+/// The channels of `messages`.
+#[derive(Debug, Default)]
+pub(crate) struct Receivers {
+    senders: Mutex<Vec<Sender<Message>>>,
+    any: AtomicBool,
+}
+
+impl Receivers {
+    fn senders(&self) -> MutexGuard<'_, Vec<Sender<Message>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, sender: Sender<Message>) {
+        self.senders().push(sender);
+        self.any.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Sender<Message>> {
+        self.senders().clone()
+    }
+
+    pub(crate) fn remove(&self, gone: &Sender<Message>) {
+        let mut senders = self.senders();
+        senders.retain(|sender| !sender.same_channel(gone));
+        self.any.store(!senders.is_empty(), Ordering::Release);
+    }
+
+    /// Ends every channel: their iterators stop.
+    pub(crate) fn close(&self) {
+        let senders = std::mem::take(&mut *self.senders());
+        self.any.store(false, Ordering::Release);
+        drop(senders);
+    }
+}
+
+/// The closure of `on_log`, which any thread may run at any time.
+#[derive(Default)]
+pub(crate) struct Log {
+    closure: Mutex<Option<Arc<OnLog>>>,
+    set: AtomicBool,
+}
+
+impl Log {
+    pub(crate) fn set(&self, closure: Arc<OnLog>) {
+        let previous = self.closure.lock().unwrap_or_else(PoisonError::into_inner).replace(closure);
+        self.set.store(true, Ordering::Release);
+        drop(previous);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<OnLog>> {
+        if !self.is_set() {
+            return None;
+        }
+        self.closure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("set", &self.is_set()).finish_non_exhaustive()
+    }
+}
+
+/// Registration of closures and functions.
+impl Client {
+    /// Calls `callback` at each CONNACK, good or bad: whether the server has a session, its code, its properties.
+    ///
+    /// The place to subscribe: what is published or subscribed here leaves when the callback has returned. After a
+    /// refusal `on_disconnect` follows, and the loops try again.
+    ///
+    /// Callbacks run on the thread that runs the loop, one at a time, with no lock held: they may call any method of
+    /// the client. Calls that would wait for the loop return [`Error::WouldDeadlock`]. An error or a panic is logged
+    /// and reported to the caller of the loop.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::new("foo1");
+    /// client.on_connect(|client, _flags, reason_code, _properties| {
+    ///     println!("Connected with result code {}", reason_code.value());
+    ///     client.subscribe("test/topic")
+    /// });
+    /// ```
+    pub fn on_connect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().connect.set(Box::new(move |client, flags, reason, properties| {
+            callback(client, flags, reason, properties).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` when an attempt of the loop to connect failed before the CONNACK, with the reason. The loop goes
+    /// on trying. Not called for [`connect`](Client::connect) and [`reconnect`](Client::reconnect), which return the error.
+    pub fn on_connect_fail<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &Error) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .connect_fail
+            .set(Box::new(move |client, error| callback(client, error).into_result()));
+        self
+    }
+
+    /// Calls `callback` before each attempt to open a connection, on the thread that makes it: the place for fresh
+    /// credentials ([`username_pw_set`](Client::username_pw_set)). An error gives the attempt up.
+    pub fn on_pre_connect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().pre_connect.set(Box::new(move |client| callback(client).into_result()));
+        self
+    }
+
+    /// Calls `callback` once for each connection that ends: after `disconnect`, a loss, a refused CONNACK. `is_connected()`
+    /// is false by then. [`DisconnectFlags::reason`] has the true reason; the code is its closest MQTT 5.0 code.
+    pub fn on_disconnect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().disconnect.set(Box::new(move |client, flags, reason, properties| {
+            callback(client, flags, reason, properties).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` for each message that no filter callback ([`message_callback_add`](Client::message_callback_add),
+    /// [`subscribe_with`](Client::subscribe_with)) matches.
+    ///
+    /// A message of QoS 1 or 2 is acknowledged when the callback has returned, and not if it failed (see also
+    /// [`manual_ack_set`](Client::manual_ack_set)).
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::default();
+    /// client.on_message(|_client, msg| println!("Received message: {} on topic {}", msg.payload, msg.topic));
+    /// ```
+    pub fn on_message<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &Message) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().message.set(Box::new(move |client, message| callback(client, message).into_result()));
+        self
+    }
+
+    /// Calls `callback` when a message is published: QoS 0 written to the socket, QoS 1 at its PUBACK, QoS 2 at its
+    /// PUBCOMP. Gets the message id, the server's code and its properties (MQTT 5.0). It may run before `publish` returns.
+    pub fn on_publish<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().publish.set(Box::new(move |client, mid, reason, properties| {
+            callback(client, mid, reason, properties).into_result()
+        }));
+        self.report_qos0();
+        self
+    }
+
+    /// Calls `callback` at each SUBACK, with the id of the request and one code per filter.
+    pub fn on_subscribe<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().subscribe.set(Box::new(move |client, mid, reasons, properties| {
+            callback(client, mid, reasons, properties).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` at each UNSUBACK. The list of codes is empty before MQTT 5.0.
+    pub fn on_unsubscribe<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().unsubscribe.set(Box::new(move |client, mid, reasons, properties| {
+            callback(client, mid, reasons, properties).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` with each log line, on whatever thread produced it: one line per packet at
+    /// [`LogLevel::Debug`], failures at [`LogLevel::Err`]. Lines that its own calls would produce are left out.
+    pub fn on_log<F>(&self, callback: F) -> &Self
+    where
+        F: Fn(&Client, LogLevel, &str) + Send + Sync + 'static,
+    {
+        self.callbacks().log.set(Arc::new(callback));
+        self.trace_packets();
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when a socket was opened that is to be watched for reading.
+    pub fn on_socket_open<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().socket_open.set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` before the socket is closed.
+    pub fn on_socket_close<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().socket_close.set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when there is something to write. While it is set and no loop
+    /// of this crate runs, nothing is written but by [`loop_write`](Client::loop_write).
+    pub fn on_socket_register_write<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .socket_register_write
+            .set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when everything is written.
+    pub fn on_socket_unregister_write<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .socket_unregister_write
+            .set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self
+    }
+
+    /// Asks `decide` before each attempt of the loop to reconnect: why the connection ended, and how many attempts were
+    /// made since the last good connection. `false` ends the loop with that reason. Without it the loop goes on for ever.
+    pub fn reconnect_if<F>(&self, mut decide: F) -> &Self
+    where
+        F: FnMut(&Client, &super::DisconnectReason, u32) -> bool + Send + 'static,
+    {
+        self.callbacks()
+            .reconnect_if
+            .set(Box::new(move |client, reason, attempts| decide(client, reason, attempts)));
+        self
+    }
+
+    /// Calls `callback` for messages whose topic matches `filter`, instead of `on_message`. It does not subscribe.
+    ///
+    /// All callbacks whose filter matches are called, the most specific first. A filter has one callback of this kind:
+    /// the last one set. `$share/group/` in front is ignored when matching.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the filter is not valid.
+    pub fn message_callback_add<F, R>(&self, filter: impl AsRef<str>, mut callback: F) -> Result<()>
+    where
+        F: FnMut(&Client, &Message) -> R + Send + 'static,
+        R: Outcome,
+    {
+        let filter = filter.as_ref();
+        crate::topic::check_filter(filter)?;
+        self.callbacks()
+            .filters
+            .set(filter, Box::new(move |client, message| callback(client, message).into_result()))
+    }
+
+    /// Removes the callbacks of a filter. A filter without callbacks is ignored.
+    pub fn message_callback_remove(&self, filter: &str) {
+        self.callbacks().filters.remove(filter);
+    }
+}

@@ -1,0 +1,373 @@
+//! Opening, ending and renewing the connection.
+
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::connect_options::ConnectOptions;
+use super::driver::{Driver, queue_events, token};
+use super::info::Line;
+use super::shared::{Core, Happening, Phase, Running, Shared};
+use super::{DisconnectReason, SocketHandle, logging};
+use crate::codec::{Properties, ProtocolVersion, ReasonCode};
+use crate::error::{DecodeError, Error, Result};
+use crate::session::{Event, Link, Trace};
+use crate::transport::{self, Cancel, Socket};
+
+/// A DISCONNECT that cannot be written for this long is given up.
+const CLOSING: Duration = Duration::from_millis(30);
+
+impl Shared {
+    /// Opens a connection as the options of the last `connect` say: the call that the user made, or the loop.
+    pub(super) fn establish(self: &Arc<Self>) -> Result<()> {
+        let (options, epoch, cancel) = {
+            let mut core = self.lock();
+            let options = core.options.clone().ok_or(Error::argument("host", "connect was never called"))?;
+            self.end(&mut core, DisconnectReason::Requested, Phase::Dialing);
+            core.phase = Phase::Dialing;
+            core.epoch += 1;
+            core.cancel.cancel();
+            core.cancel = Cancel::default();
+            (options, core.epoch, core.cancel.clone())
+        };
+        let result = self.open(&options, epoch, &cancel);
+        if let Err(error) = &result {
+            let mut core = self.lock();
+            if core.epoch == epoch && core.phase == Phase::Dialing {
+                core.phase = Phase::Lost;
+                core.last_reason = Some(DisconnectReason::Lost(error.clone()));
+            }
+            self.notify(&core);
+            drop(core);
+            self.wake();
+        }
+        result
+    }
+
+    fn open(self: &Arc<Self>, options: &ConnectOptions, epoch: u64, cancel: &Cancel) -> Result<()> {
+        if let Some(run) = self.callbacks.pre_connect.run_for("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)))
+        {
+            self.keep_failure(run.clone());
+            run?;
+        }
+        let socket = dial(options, cancel)?;
+        let handle = {
+            let mut core = self.lock();
+            self.adopt(&mut core, socket, epoch)?
+        };
+        if let Some(run) =
+            self.callbacks.socket_open.run_for("on_socket_open", |f| self.call("on_socket_open", |c| f(c, &handle)))
+        {
+            if run.is_err() {
+                self.keep_failure(run.clone());
+                let mut core = self.lock();
+                if core.epoch == epoch {
+                    self.drop_connection(&mut core);
+                }
+                return run;
+            }
+        }
+        let mut core = self.lock();
+        if core.epoch != epoch || core.socket.is_none() {
+            return Err(Error::NotConnected);
+        }
+        core.session.settings.trace = logging::wanted(self);
+        core.session.open(self.now());
+        core.phase = Phase::Up;
+        self.notify(&core);
+        self.after_command(core)
+    }
+
+    /// Makes the socket the client's.
+    fn adopt(self: &Arc<Self>, core: &mut Core, mut socket: Socket, epoch: u64) -> Result<SocketHandle> {
+        if core.epoch != epoch || core.phase != Phase::Dialing {
+            // Disconnected or connected elsewhere in the meantime.
+            return Err(Error::NotConnected);
+        }
+        if let Some(driver) = &mut core.driver {
+            driver.prepare(self)?;
+        }
+        let registry = self.registry.get().ok_or(Error::InvalidState("the network loop has no poll"))?;
+        socket.register(registry, token(epoch))?;
+        if let Some(waker) = self.waker.get() {
+            let waker = Arc::clone(waker);
+            socket.set_waker(Arc::new(move || drop(waker.wake())));
+        }
+        let socket = Arc::new(socket);
+        core.socket = Some(Arc::clone(&socket));
+        core.line = Line::new(Arc::downgrade(self));
+        core.writing.rest.clear();
+        core.writing.blocked = false;
+        core.writing.stalled = false;
+        core.closing_until = None;
+        core.closing_reason = None;
+        Ok(SocketHandle::new(socket))
+    }
+
+    /// After a command of the user: hands out the log lines that it caused, then sees to it that its bytes leave. In a
+    /// callback they leave when it has returned.
+    pub(super) fn after_command(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) -> Result<()> {
+        let lines = if core.session.settings.trace { take_traces(&mut core) } else { Vec::new() };
+        let in_callback = self.is_dispatcher();
+        if !lines.is_empty() {
+            // The lines come before their packets, so nobody may write meanwhile.
+            core.writing.held += 1;
+            drop(core);
+            for line in &lines {
+                logging::emit_trace(self, line);
+            }
+            core = self.lock();
+            core.writing.held -= 1;
+        }
+        if in_callback {
+            return Ok(());
+        }
+        if core.driver.is_some() && core.running.is_none() {
+            self.run_inline(core);
+        } else {
+            self.write_or_wake(core);
+        }
+        Ok(())
+    }
+
+    /// Without a loop the call does the work: writes, and runs the callbacks that follow from it.
+    pub(super) fn run_inline(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
+        if self.callbacks.socket_register_write.is_set() {
+            // A loop of the user's own writes.
+            self.register_write(core);
+            return;
+        }
+        core = self.flush_blocking(core, self.now() + CLOSING);
+        if core.session.link() == Link::Disconnecting && core.socket.is_some() && !core.writing.busy {
+            log::warn!(target: "callmq", "DISCONNECT could not be written in time: the peer does not read");
+            self.end(&mut core, DisconnectReason::Requested, Phase::Down);
+        }
+        if core.happenings.is_empty() && core.session.events().is_empty() {
+            return;
+        }
+        // Another thread that is at it hands these out as well.
+        if let Some(mut driver) = core.driver.take() {
+            drop(core);
+            self.dispatch(&mut driver);
+            drop(self.release(driver));
+        }
+    }
+
+    fn register_write(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
+        if core.unwritten() == 0 || core.write_registered {
+            return;
+        }
+        let Some(socket) = core.socket.clone() else { return };
+        core.write_registered = true;
+        drop(core);
+        let handle = SocketHandle::new(socket);
+        let slot = &self.callbacks.socket_register_write;
+        let run = slot.run("on_socket_register_write", |f| self.call("on_socket_register_write", |c| f(c, &handle)));
+        self.keep_failure(run);
+    }
+
+    /// The user asks for the end of the connection.
+    pub(super) fn disconnect(self: &Arc<Self>, reason: ReasonCode, properties: Properties) -> Result<()> {
+        let mut core = self.lock();
+        match core.phase {
+            Phase::Up if core.socket.is_some() => {}
+            Phase::New => return Err(Error::NotConnected),
+            _ => {
+                // An attempt, or the wait for the next one, ends.
+                core.phase = Phase::Down;
+                core.epoch += 1;
+                core.cancel.cancel();
+                self.notify(&core);
+                drop(core);
+                self.wake();
+                return Err(Error::NotConnected);
+            }
+        }
+        if core.session.link() == Link::Disconnecting {
+            return Err(Error::NotConnected);
+        }
+        core.session.disconnect(self.now(), reason, properties)?;
+        core.closing_until = Some(self.now() + CLOSING);
+        core.closing_reason = None;
+        self.after_command(core)?;
+        if self.is_dispatcher() { Ok(()) } else { self.take_callback_error() }
+    }
+
+    /// Ends the connection for `reason`, if there is one. What follows is told by whoever dispatches.
+    pub(super) fn end(&self, core: &mut Core, reason: DisconnectReason, phase: Phase) {
+        self.end_with(core, reason, phase, Properties::default());
+    }
+
+    pub(super) fn end_with(&self, core: &mut Core, reason: DisconnectReason, phase: Phase, properties: Properties) {
+        let was_up = core.phase == Phase::Up;
+        let Some(socket) = self.take_socket(core) else { return };
+        core.phase = phase;
+        core.last_reason = Some(reason.clone());
+        queue_events(core);
+        if was_up {
+            core.happenings.push_back(Happening::Closed { socket, reason, properties });
+        }
+        self.notify(core);
+        self.wake();
+    }
+
+    /// The connection broke. If the user has asked for its end, this is it.
+    pub(super) fn lose(&self, core: &mut Core, reason: DisconnectReason) {
+        match (core.session.link(), core.closing_reason.take()) {
+            (Link::Disconnecting, None) => self.end(core, DisconnectReason::Requested, Phase::Down),
+            (Link::Disconnecting, Some(reason)) => self.end(core, reason, Phase::Lost),
+            _ => self.end(core, reason, Phase::Lost),
+        }
+    }
+
+    /// The peer broke the protocol: MQTT 5.0 tells it so before the connection is closed.
+    pub(super) fn fail(&self, core: &mut Core, error: DecodeError) {
+        log::warn!(target: "callmq", "closing the connection: {error}");
+        let reason = DisconnectReason::Protocol(error);
+        let version = core.session.settings.version;
+        if version == ProtocolVersion::V5 && matches!(core.session.link(), Link::Settling | Link::Open) {
+            let told = core.session.disconnect(
+                self.now(),
+                ReasonCode::disconnect(error.reason.value()),
+                Properties::default(),
+            );
+            if told.is_ok() {
+                core.closing_until = Some(self.now() + CLOSING);
+                core.closing_reason = Some(reason);
+                return;
+            }
+        }
+        self.lose(core, reason);
+    }
+
+    /// Lets go of the connection without telling anybody.
+    pub(super) fn drop_connection(&self, core: &mut Core) {
+        drop(self.take_socket(core));
+        self.notify(core);
+    }
+
+    fn take_socket(&self, core: &mut Core) -> Option<Arc<Socket>> {
+        let socket = core.socket.take()?;
+        let now = self.now();
+        core.session.closed(now);
+        core.line.end();
+        core.writing.rest.clear();
+        core.writing.blocked = false;
+        core.closing_until = None;
+        core.closing_reason = None;
+        if let Some(accepted) = core.accepted_at.take() {
+            core.backoff.ended(now.saturating_duration_since(accepted));
+        }
+        Some(socket)
+    }
+
+    /// An attempt of the loop: waits for its time, asks `reconnect_if`, connects. `Ok(false)`: the loop is to look
+    /// again, something changed while it waited.
+    pub(super) fn attempt(self: &Arc<Self>, driver: &mut Driver, running: Running) -> Result<bool> {
+        let first = self.lock().phase == Phase::Async;
+        if !first && !self.wait_for_attempt(driver)? {
+            return Ok(false);
+        }
+        self.lock().loop_dials = true;
+        let established = self.establish();
+        let mut core = self.lock();
+        core.loop_dials = false;
+        let given_up = core.stop || core.abandoned || core.phase != Phase::Lost;
+        let retry_first = core.retry_first_connection;
+        drop(core);
+        match established {
+            Ok(()) => Ok(true),
+            Err(_) if given_up => Ok(false),
+            Err(error) => {
+                let slot = &self.callbacks.connect_fail;
+                let run = slot.run("on_connect_fail", |f| self.call("on_connect_fail", |c| f(c, &error)));
+                self.keep_failure(run);
+                if first && running == Running::Forever && !retry_first {
+                    return Err(error);
+                }
+                if !first {
+                    logging::emit(self, super::LogLevel::Debug, "Connection failed, retrying");
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waits for the time of the next attempt. `Ok(false)`: the loop is to stop, or somebody else connects.
+    fn wait_for_attempt(self: &Arc<Self>, driver: &mut Driver) -> Result<bool> {
+        let (reason, attempts, delay) = {
+            let mut core = self.lock();
+            if std::mem::take(&mut core.reconnect_now) {
+                return Ok(true);
+            }
+            let reason = core.last_reason.clone().unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
+            (reason, core.backoff.attempts(), core.backoff.take())
+        };
+        let decide = &self.callbacks.reconnect_if;
+        let go_on = decide.run_for("reconnect_if", |f| self.call("reconnect_if", |client| Ok(f(client, &reason, attempts))));
+        match go_on {
+            Some(Ok(false)) => return Err(reason.into_error()),
+            Some(Err(error)) => self.keep_failure(Err(error)),
+            Some(Ok(true)) | None => {}
+        }
+        log::info!(target: "callmq", "next attempt to connect in {:.1} s ({reason})", delay.as_secs_f64());
+        let due = self.now() + delay;
+        loop {
+            let core = self.lock();
+            if core.stop || core.abandoned || core.phase != Phase::Lost {
+                return Ok(false);
+            }
+            if self.now() >= due {
+                return Ok(true);
+            }
+            drop(self.idle(core, driver, Some(due)));
+        }
+    }
+
+    /// Waits for the waker or the deadline, without a connection.
+    pub(super) fn idle<'a>(
+        self: &'a Arc<Self>,
+        core: MutexGuard<'a, Core>,
+        driver: &mut Driver,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, Core> {
+        let core = self.sleep(core, driver, until);
+        drop(core);
+        self.dispatch(driver);
+        self.lock()
+    }
+
+    pub(super) fn take_callback_error(&self) -> Result<()> {
+        match self.lock().callback_error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The log lines among the session's events: those of the command just given.
+fn take_traces(core: &mut Core) -> Vec<Trace> {
+    let events = core.session.events();
+    let mut lines = Vec::new();
+    while let Some(Event::Trace(_)) = events.back() {
+        if let Some(Event::Trace(trace)) = events.pop_back() {
+            lines.push(trace);
+        }
+    }
+    lines.reverse();
+    lines
+}
+
+/// Tries the servers of the list in order.
+fn dial(options: &ConnectOptions, cancel: &Cancel) -> Result<Socket> {
+    let mut last = None;
+    for target in options.targets() {
+        match transport::dial(&target, options.dial_options(), cancel) {
+            Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(Error::NotConnected),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or(Error::argument("host", "no server is named"), Error::from))
+}
+

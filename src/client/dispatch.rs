@@ -1,0 +1,433 @@
+//! Handing out what happened: log lines, callbacks, channels; and acknowledging what was handed out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::callbacks::guarded;
+use super::driver::Driver;
+use super::shared::{Happening, Phase, Shared};
+use super::{Client, ConnectFlags, DisconnectFlags, DisconnectReason, Message, SocketHandle, guard, logging};
+use crate::codec::{Properties, ProtocolVersion, ReasonCode};
+use crate::error::{Error, Result};
+use crate::session::{AckTicket, Event, Received};
+
+/// A callback that holds the loop for longer than this is worth a warning (or half the keep alive, if that is less).
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The clock is read once for this many callbacks of a kind.
+const CALLS_PER_LOOK: u32 = 16;
+
+/// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
+const ACK_DELAY: Duration = Duration::from_millis(1);
+
+/// How long to wait for the peer's end of stream after DISCONNECT.
+const DRAIN: Duration = Duration::from_millis(30);
+
+impl Shared {
+    /// Hands out everything that happened, in order. Returns whether there was anything.
+    pub(super) fn dispatch(self: &Arc<Self>, driver: &mut Driver) -> bool {
+        if driver.waiting.is_some() && !self.retry_waiting(driver) {
+            return false;
+        }
+        if driver.batch.is_empty() && !self.next_batch(driver) {
+            return false;
+        }
+        let client = self.lent();
+        let mut watch = Watch::new(self);
+        let inside = self.enter_callbacks();
+        self.in_user_code.store(true, Ordering::Release);
+        loop {
+            while let Some(event) = driver.batch.pop_front() {
+                self.deliver(&client, driver, &mut watch, event);
+                if driver.waiting.is_some() {
+                    break;
+                }
+            }
+            watch.look(self);
+            self.acknowledge(driver);
+            if driver.waiting.is_some() {
+                break;
+            }
+            if let Some(closed) = self.next_closed() {
+                self.tell_closed(&client, &mut watch, closed);
+            } else if !self.next_batch(driver) {
+                break;
+            }
+        }
+        self.in_user_code.store(false, Ordering::Release);
+        drop(inside);
+        true
+    }
+
+    /// Fetches the next events of the session; `false` if there is nothing at all to hand out.
+    fn next_batch(&self, driver: &mut Driver) -> bool {
+        let mut core = self.lock();
+        while let Some(Happening::Session(_)) = core.happenings.front() {
+            if let Some(Happening::Session(event)) = core.happenings.pop_front() {
+                driver.batch.push_back(event);
+            }
+        }
+        if core.happenings.is_empty() {
+            if driver.batch.is_empty() {
+                std::mem::swap(core.session.events(), &mut driver.batch);
+            }
+            !driver.batch.is_empty()
+        } else {
+            true
+        }
+    }
+
+    /// The end of a connection, if that is what comes next.
+    fn next_closed(&self) -> Option<Happening> {
+        let mut core = self.lock();
+        match core.happenings.front() {
+            Some(Happening::Closed { .. }) => core.happenings.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// Hands out one event.
+    fn deliver(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, event: Event) {
+        match event {
+            Event::Message(received) => self.deliver_message(client, driver, watch, received),
+            Event::Trace(trace) => logging::emit_trace(self, &trace),
+            Event::Published { mid, reason, properties } => {
+                watch.enter(self, "on_publish");
+                let run = self.callbacks.publish.run("on_publish", |f| f(client, mid, reason, &properties));
+                self.keep_failure(run);
+            }
+            Event::Subscribed { mid, reasons, properties } => {
+                watch.enter(self, "on_subscribe");
+                let run = self.callbacks.subscribe.run("on_subscribe", |f| f(client, mid, &reasons, &properties));
+                self.keep_failure(run);
+            }
+            Event::Unsubscribed { mid, reasons, properties } => {
+                watch.enter(self, "on_unsubscribe");
+                let run = self.callbacks.unsubscribe.run("on_unsubscribe", |f| f(client, mid, &reasons, &properties));
+                self.keep_failure(run);
+            }
+            Event::ConnAck { session_present, reason, properties } => {
+                // What came before is acknowledged before anything else is sent.
+                self.acknowledge(driver);
+                self.tell_connack(client, watch, session_present, reason, &properties);
+            }
+            Event::Disconnected { reason, properties } => {
+                let mut core = self.lock();
+                self.end_with(&mut core, DisconnectReason::Server(reason), Phase::Lost, properties);
+            }
+        }
+    }
+
+    fn tell_connack(
+        self: &Arc<Self>,
+        client: &Client,
+        watch: &mut Watch,
+        session_present: bool,
+        reason: ReasonCode,
+        properties: &Properties,
+    ) {
+        let flags = ConnectFlags { session_present };
+        if reason.is_failure() {
+            if self.try_another_way(reason) {
+                return;
+            }
+        } else {
+            let mut core = self.lock();
+            core.session_present = session_present;
+            core.accepted_at = Some(self.now());
+            core.last_reason = None;
+            core.connects += 1;
+            log::info!(target: "callmq", "{}: connected", core.session.settings.client_id);
+            self.notify(&core);
+        }
+        watch.enter(self, "on_connect");
+        let run = self.callbacks.connect.run("on_connect", |f| f(client, flags, reason, properties));
+        self.keep_failure(run);
+        let mut core = self.lock();
+        if reason.is_failure() {
+            self.lose(&mut core, DisconnectReason::Refused(reason));
+        } else {
+            core.session.release(self.now());
+            drop(self.flush(core));
+            guard::look_again();
+        }
+    }
+
+    /// Two refusals of MQTT 3 that paho answers by itself: version 3.1 where 3.1.1 is not known, and a client id of its
+    /// own where an empty one is not allowed. Returns whether the loop is to connect again at once.
+    fn try_another_way(self: &Arc<Self>, reason: ReasonCode) -> bool {
+        let mut core = self.lock();
+        if !core.reconnect_on_failure {
+            return false;
+        }
+        let settings = &mut core.session.settings;
+        let line = if settings.version == ProtocolVersion::V311 && reason == 1 {
+            settings.version = ProtocolVersion::V31;
+            "Received CONNACK (0, 1), attempting downgrade to MQTT v3.1."
+        } else if settings.version != ProtocolVersion::V5 && reason == 2 && settings.client_id.is_empty() {
+            settings.client_id = random_client_id();
+            "Received CONNACK (0, 2), attempting to use non-empty CID"
+        } else {
+            return false;
+        };
+        self.drop_connection(&mut core);
+        core.phase = Phase::Lost;
+        core.reconnect_now = true;
+        drop(core);
+        logging::emit(self, super::LogLevel::Debug, line);
+        true
+    }
+
+    fn deliver_message(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        received: Received,
+    ) {
+        let ticket = received.ticket;
+        let message = Message::from_received(received);
+        let filters = &self.callbacks.filters;
+        let mut result = Ok(());
+        driver.matching.clear();
+        if !filters.is_empty() {
+            filters.matching(&message.topic, &mut driver.matching);
+        }
+        if driver.matching.is_empty() {
+            watch.enter(self, "on_message");
+            result = self.callbacks.message.run("on_message", |f| f(client, &message));
+        } else {
+            watch.enter(self, "message callback");
+            for index in 0..driver.matching.len() {
+                let entry = Arc::clone(&driver.matching[index]);
+                let run = entry.slot.run("message callback", |f| f(client, &message));
+                result = result.and(run);
+            }
+            driver.matching.clear();
+        }
+        let failed = result.is_err();
+        self.keep_failure(result);
+        let senders = self.send_to_receivers(&message);
+        if let (true, Some(ticket)) = (failed, ticket) {
+            self.lock().session.withhold(ticket);
+        }
+        let ticket = if failed || driver.manual_ack { None } else { ticket };
+        if senders.is_empty() {
+            self.handed_out(driver, ticket);
+        } else {
+            driver.waiting = Some(Waiting { message, senders, ticket });
+        }
+    }
+
+    /// The message is with everybody who gets it: it can be acknowledged.
+    fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
+        let Some(ticket) = ticket else { return };
+        driver.acks.push(ticket);
+        // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
+        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+        if late || driver.prompt_acks {
+            self.acknowledge(driver);
+            drop(self.flush(self.lock()));
+        }
+    }
+
+    /// Puts the message into each channel of `messages`; gives back those that had no room.
+    fn send_to_receivers(&self, message: &Message) -> Vec<Sender<Message>> {
+        if self.callbacks.receivers.is_empty() {
+            return Vec::new();
+        }
+        let mut senders = self.callbacks.receivers.snapshot();
+        senders.retain(|sender| !self.send_to(sender, message));
+        senders
+    }
+
+    /// Whether the message needs no further try: it is in the channel, or the channel is gone.
+    fn send_to(&self, sender: &Sender<Message>, message: &Message) -> bool {
+        match sender.try_send(message.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => false,
+            Err(TrySendError::Disconnected(_)) => {
+                self.callbacks.receivers.remove(sender);
+                true
+            }
+        }
+    }
+
+    /// Tries again to hand out the message that a channel had no room for. Whether that is done.
+    fn retry_waiting(&self, driver: &mut Driver) -> bool {
+        let Some(mut waiting) = driver.waiting.take() else { return true };
+        waiting.senders.retain(|sender| !self.send_to(sender, &waiting.message));
+        if waiting.senders.is_empty() {
+            self.handed_out(driver, waiting.ticket);
+            true
+        } else {
+            driver.waiting = Some(waiting);
+            false
+        }
+    }
+
+    /// Acknowledges the messages that were handed out, in one go.
+    fn acknowledge(&self, driver: &mut Driver) {
+        if driver.acks.is_empty() {
+            return;
+        }
+        let now = self.now();
+        driver.acknowledged = now;
+        let mut core = self.lock();
+        for ticket in driver.acks.drain(..) {
+            // Fails where the connection has ended meanwhile: the server will send the message again.
+            let _ = core.session.acknowledge(now, ticket);
+        }
+    }
+
+    /// Tells that a connection ended, and lets go of its socket.
+    fn tell_closed(self: &Arc<Self>, client: &Client, watch: &mut Watch, closed: Happening) {
+        let Happening::Closed { socket, reason, properties } = closed else { return };
+        let handle = SocketHandle::new(Arc::clone(&socket));
+        let code = reason.reason_code();
+        let flags = DisconnectFlags {
+            is_disconnect_packet_from_server: matches!(reason, DisconnectReason::Server(_)),
+            reason: reason.clone(),
+        };
+        let requested = matches!(reason, DisconnectReason::Requested);
+        if std::mem::take(&mut self.lock().write_registered) {
+            let slot = &self.callbacks.socket_unregister_write;
+            let run = slot.run("on_socket_unregister_write", |f| f(client, &handle));
+            self.keep_failure(run);
+        }
+        if requested {
+            self.run_on_disconnect(client, watch, &flags, code, &properties);
+        }
+        let run = self.callbacks.socket_close.run("on_socket_close", |f| f(client, &handle));
+        self.keep_failure(run);
+        drop(handle);
+        if requested {
+            drain(&socket);
+        } else {
+            log::info!(target: "callmq", "connection ended: {reason}");
+        }
+        drop(socket);
+        if !requested {
+            self.run_on_disconnect(client, watch, &flags, code, &properties);
+        }
+    }
+
+    fn run_on_disconnect(
+        self: &Arc<Self>,
+        client: &Client,
+        watch: &mut Watch,
+        flags: &DisconnectFlags,
+        code: ReasonCode,
+        properties: &Properties,
+    ) {
+        watch.enter(self, "on_disconnect");
+        let slot = &self.callbacks.disconnect;
+        let run = slot.run("on_disconnect", |f| f(client, flags.clone(), code, properties));
+        self.keep_failure(run);
+        watch.look(self);
+    }
+
+    /// Logs what a callback failed with, and keeps the first failure for the caller of the loop.
+    pub(super) fn keep_failure(self: &Arc<Self>, result: Result<()>) {
+        let Err(error) = result else { return };
+        if let Error::Callback { callback, message } = &error {
+            logging::emit_failure(self, callback, message);
+        }
+        let mut core = self.lock();
+        if !core.suppress_exceptions {
+            core.callback_error.get_or_insert(error);
+        }
+    }
+
+    /// Runs a closure of the user's outside of the event queue (`on_pre_connect` and the like), as the dispatcher.
+    pub(super) fn call<T>(self: &Arc<Self>, name: &'static str, call: impl FnOnce(&Client) -> Result<T>) -> Result<T> {
+        let client = self.lent();
+        let _inside = self.enter_callbacks();
+        guarded(name, || call(&client))
+    }
+}
+
+/// A message that one or more channels have no room for.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) message: Message,
+    pub(super) senders: Vec<Sender<Message>>,
+    ticket: Option<AckTicket>,
+}
+
+/// After DISCONNECT: no more is sent, and what the peer still sends is read and thrown away, so that the close does not
+/// become a reset that takes the last packets with it.
+fn drain(socket: &Arc<crate::transport::Socket>) {
+    if socket.shutdown_write().is_err() {
+        return;
+    }
+    let deadline = Instant::now() + DRAIN;
+    let mut scratch = [0; 4096];
+    loop {
+        match socket.read(&mut scratch) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() || !matches!(socket.wait_readable(left), Ok(true)) {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+        if Instant::now() >= deadline {
+            return;
+        }
+    }
+}
+
+/// 22 characters of base 62, as paho makes them.
+pub(super) fn random_client_id() -> String {
+    (0..22).map(|_| fastrand::alphanumeric()).collect()
+}
+
+/// Notices callbacks that hold the loop.
+struct Watch {
+    since: Instant,
+    slow: Duration,
+    name: &'static str,
+    calls: u32,
+}
+
+impl Watch {
+    fn new(shared: &Shared) -> Self {
+        Self { since: shared.now(), slow: SLOW, name: "", calls: 0 }
+    }
+
+    /// A callback of this name is about to run.
+    fn enter(&mut self, shared: &Shared, name: &'static str) {
+        if name != self.name || self.calls >= CALLS_PER_LOOK {
+            self.look(shared);
+            self.name = name;
+        }
+        self.calls += 1;
+    }
+
+    /// Warns if the calls since the last look took long.
+    fn look(&mut self, shared: &Shared) {
+        if self.calls == 0 {
+            return;
+        }
+        let now = shared.now();
+        let held = now.saturating_duration_since(self.since);
+        if held > self.slow {
+            log::warn!(
+                target: "callmq",
+                "{} held the network loop for {:.1} s ({} calls): messages and acknowledgements waited for it",
+                self.name,
+                held.as_secs_f64(),
+                self.calls
+            );
+        }
+        self.since = now;
+        self.calls = 0;
+    }
+}

@@ -1,0 +1,381 @@
+//! The driver: waits for the socket, reads, and feeds the session.
+//!
+//! One turn of the loop is: hand out what happened, write what waits, sleep until there is something to do, read once,
+//! take the packets apart, hand out what they caused, write the answers.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use mio::{Events, Poll, Token};
+
+use super::DisconnectReason;
+use super::callbacks::FilterSlot;
+use super::dispatch::Waiting;
+use super::shared::{Core, Happening, Phase, Shared};
+use crate::codec::{Decoder, Packet, ProtocolVersion};
+use crate::error::{DecodeError, Error, Result};
+use crate::session::{AckTicket, Event, Link, TimedOut};
+use crate::transport::Socket;
+
+/// The waker's token; connections have their epoch.
+const WAKER: Token = Token(0);
+
+/// One read asks for at least this much, and for up to `READ_MAX` while the reads come back full.
+const READ_MIN: usize = 8 * 1024;
+const READ_MAX: usize = 64 * 1024;
+
+/// At most this many packets are handled under one lock.
+const BATCH: usize = 256;
+
+/// What belongs to the thread that drives.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    poll: Option<Poll>,
+    events: Events,
+    /// The connection that the fields below belong to.
+    epoch: u64,
+    socket: Option<Arc<Socket>>,
+    decoder: Decoder,
+    input: BytesMut,
+    read_size: usize,
+    /// The socket may have something to read.
+    readable: bool,
+    /// The input may hold another complete packet.
+    undecoded: bool,
+    /// What is being handed out.
+    pub(super) batch: VecDeque<Event>,
+    /// Messages to acknowledge when the batch is handed out.
+    pub(super) acks: Vec<AckTicket>,
+    pub(super) matching: Vec<Arc<FilterSlot>>,
+    /// When messages were acknowledged last.
+    pub(super) acknowledged: Instant,
+    /// Acknowledge each message at once.
+    pub(super) prompt_acks: bool,
+    /// The application acknowledges.
+    pub(super) manual_ack: bool,
+    /// A channel has no room for this message: nothing more is handed out or read until it has.
+    pub(super) waiting: Option<Waiting>,
+}
+
+impl Default for Driver {
+    fn default() -> Self {
+        Self {
+            poll: None,
+            events: Events::with_capacity(8),
+            epoch: 0,
+            socket: None,
+            decoder: Decoder::new(ProtocolVersion::V311),
+            input: BytesMut::new(),
+            read_size: READ_MIN,
+            readable: false,
+            undecoded: false,
+            batch: VecDeque::new(),
+            acks: Vec::new(),
+            matching: Vec::new(),
+            acknowledged: Instant::now(),
+            prompt_acks: false,
+            manual_ack: false,
+            waiting: None,
+        }
+    }
+}
+
+impl Driver {
+    /// Gets the means to wait, once.
+    pub(super) fn prepare(&mut self, shared: &Shared) -> Result<()> {
+        if self.poll.is_some() {
+            return Ok(());
+        }
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        // Set together, and only here: a second driver does not exist.
+        let _ = shared.registry.set(poll.registry().try_clone()?);
+        let _ = shared.waker.set(Arc::new(waker));
+        self.poll = Some(poll);
+        Ok(())
+    }
+
+    /// Turns to the present connection, if it is another one than before.
+    fn follow(&mut self, core: &Core) {
+        if self.epoch != core.epoch || core.socket.is_none() {
+            self.epoch = core.epoch;
+            self.socket.clone_from(&core.socket);
+            self.input.clear();
+            self.undecoded = false;
+            self.readable = self.socket.is_some();
+            self.decoder = Decoder::new(core.session.settings.version);
+            if let Some(max) = core.session.settings.max_packet_size {
+                self.decoder.set_max_packet_size(max);
+            }
+        }
+    }
+
+    /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
+    fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let Some(poll) = &mut self.poll else { return Ok(false) };
+        match poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            other => other?,
+        }
+        let mut writable = false;
+        for event in &self.events {
+            if event.token() == token(self.epoch) {
+                self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                writable |= event.is_writable() || event.is_write_closed();
+            }
+        }
+        // A stream that cannot be polled reports through the waker.
+        if self.socket.as_ref().is_some_and(|socket| !socket.is_pollable()) {
+            self.readable = true;
+            writable = true;
+        }
+        Ok(writable)
+    }
+
+    /// Reads once: how many bytes came. `Ok(None)` is the end of the stream.
+    fn read(&mut self) -> io::Result<Option<usize>> {
+        let Some(socket) = &self.socket else { return Ok(Some(0)) };
+        let filled = self.input.len();
+        self.input.resize(filled + self.read_size, 0);
+        let result = socket.read(&mut self.input[filled..]);
+        let count = *result.as_ref().unwrap_or(&0);
+        self.input.truncate(filled + count);
+        match result {
+            Ok(0) => Ok(None),
+            Ok(count) => {
+                if count == self.read_size {
+                    self.read_size = (self.read_size * 2).min(READ_MAX);
+                } else {
+                    // Less than asked for: the socket is empty, and reports when it is not.
+                    self.readable = !socket.is_pollable();
+                    if count < self.read_size / 4 {
+                        self.read_size = (self.read_size / 2).max(READ_MIN);
+                    }
+                }
+                self.undecoded = true;
+                Ok(Some(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(Some(0))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An event loop of the user's own says that there is something to read.
+    pub(super) fn assume_readable(&mut self) {
+        self.readable = true;
+    }
+
+    /// Forgets what the loop was about to hand out; for `reinitialise`.
+    pub(super) fn reset(&mut self) {
+        self.batch.clear();
+        self.waiting = None;
+        self.acks.clear();
+        self.input.clear();
+        self.undecoded = false;
+    }
+}
+
+/// The token of a connection.
+pub(super) fn token(epoch: u64) -> Token {
+    // Never that of the waker: the first epoch is 1.
+    Token(usize::try_from(epoch).unwrap_or(usize::MAX).max(1))
+}
+
+/// Why the peer's bytes end the connection.
+enum Failed {
+    Decode(DecodeError),
+    Session(DecodeError),
+}
+
+impl Shared {
+    /// One turn of the loop: handles at most `limit` packets, and waits for the first until `until`. Returns whether
+    /// anything happened. What callbacks failed with is kept in the core.
+    pub(super) fn turn(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>, limit: usize) -> bool {
+        let told = self.dispatch(driver);
+        let mut core = self.flush(self.lock());
+        driver.follow(&core);
+        let nothing = !told && core.happenings.is_empty() && core.session.events().is_empty();
+        if nothing && driver.waiting.is_none() && !driver.undecoded && !driver.readable {
+            core = self.sleep(core, driver, until);
+            driver.follow(&core);
+        }
+        drop(core);
+        self.step(driver, limit) || told
+    }
+
+    /// Reads and handles what is there, without waiting.
+    pub(super) fn step(self: &Arc<Self>, driver: &mut Driver, limit: usize) -> bool {
+        let mut progress = false;
+        if driver.waiting.is_none() && (driver.undecoded || driver.readable) {
+            progress = self.read_and_handle(driver, limit);
+        }
+        // Deadlines are judged only when nothing is left to read: the answer may be there.
+        if !progress || !(driver.undecoded || driver.readable) {
+            progress |= self.handle_deadlines();
+        }
+        progress |= self.dispatch(driver);
+        drop(self.flush(self.lock()));
+        progress
+    }
+
+    /// Sleeps until there is something to do. Takes and gives back the lock.
+    fn sleep<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        driver: &mut Driver,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, Core> {
+        let deadline = [until, core.session.poll_timeout(), core.closing_until].into_iter().flatten().min();
+        let timeout = if self.time.is_manual() {
+            // Time is moved by the test: a loop that steps does not wait, a thread looks again soon.
+            Some(if core.running.is_some() { Duration::from_millis(1) } else { Duration::ZERO })
+        } else {
+            deadline.map(|deadline| deadline.saturating_duration_since(self.now()))
+        };
+        // Set under the lock: who appends after this sees it and wakes us.
+        self.asleep.store(true, Ordering::Release);
+        drop(core);
+        let writable = driver.sleep(timeout);
+        self.asleep.store(false, Ordering::Release);
+        core = self.lock();
+        match writable {
+            Ok(true) => {
+                core.writing.writable += 1;
+                core.writing.blocked = false;
+                core = self.flush(core);
+            }
+            Ok(false) => core = self.flush(core),
+            Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
+        }
+        core
+    }
+
+    /// Reads if there is something to read, and handles the packets that are complete.
+    fn read_and_handle(self: &Arc<Self>, driver: &mut Driver, limit: usize) -> bool {
+        let mut count = 0;
+        let mut ended = None;
+        if !driver.undecoded {
+            match driver.read() {
+                Ok(Some(received)) => count = received,
+                Ok(None) => ended = Some(DisconnectReason::Lost(Error::ConnectionClosed)),
+                Err(error) => {
+                    self.log_failure(&format!("failed to receive on socket: {error}"));
+                    ended = Some(DisconnectReason::Lost(error.into()));
+                }
+            }
+        }
+        let now = self.now();
+        let mut core = self.lock();
+        if core.epoch != driver.epoch || core.socket.is_none() {
+            driver.follow(&core);
+            return true;
+        }
+        if count > 0 {
+            core.bytes.received += count as u64;
+            core.session.received_bytes(now, count);
+        }
+        if let Some(reason) = ended {
+            driver.readable = false;
+            self.lose(&mut core, reason);
+            return true;
+        }
+        if driver.undecoded {
+            driver.acknowledged = now;
+            driver.prompt_acks = core.session.settings.trace;
+            driver.manual_ack = core.manual_ack;
+            // One packet at a time where each is logged, so that the lines come in the order of a slow reader.
+            let limit = if core.session.settings.trace { 1 } else { limit.min(BATCH) };
+            match handle_packets(&mut core, driver, now, limit) {
+                Ok(()) => {}
+                Err(Failed::Decode(error) | Failed::Session(error)) => {
+                    driver.undecoded = false;
+                    self.fail(&mut core, error);
+                }
+            }
+            if core.happenings.is_empty() && driver.batch.is_empty() {
+                std::mem::swap(core.session.events(), &mut driver.batch);
+            }
+            return true;
+        }
+        count > 0
+    }
+
+    /// PINGREQ, and deadlines that have passed.
+    fn handle_deadlines(self: &Arc<Self>) -> bool {
+        let now = self.now();
+        let mut core = self.lock();
+        if core.socket.is_none() {
+            return false;
+        }
+        if core.closing_until.is_some_and(|until| now >= until) {
+            // The DISCONNECT could not be written in time.
+            self.end(&mut core, DisconnectReason::Requested, Phase::Down);
+            return true;
+        }
+        if core.session.poll_timeout().is_none_or(|due| due > now) {
+            return false;
+        }
+        match core.session.handle_timeout(now) {
+            Ok(()) => {}
+            Err(TimedOut::ConnAck | TimedOut::PingResp) => self.lose(&mut core, DisconnectReason::KeepAlive),
+        }
+        true
+    }
+
+    /// Gives the driver back. What came up in the last moment is done first, so that nobody waits for a driver that
+    /// is not there.
+    pub(super) fn release<'a>(self: &'a Arc<Self>, mut driver: Box<Driver>) -> MutexGuard<'a, Core> {
+        loop {
+            let mut core = self.flush(self.lock());
+            let done = core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
+            if done || driver.waiting.is_some() {
+                core.driver = Some(driver);
+                self.changed.notify_all();
+                return core;
+            }
+            drop(core);
+            self.dispatch(&mut driver);
+        }
+    }
+}
+
+/// Takes packets off the input and feeds the session.
+fn handle_packets(core: &mut Core, driver: &mut Driver, now: Instant, limit: usize) -> std::result::Result<(), Failed> {
+    for _ in 0..limit {
+        if !matches!(core.session.link(), Link::Connecting | Link::Settling | Link::Open | Link::Disconnecting) {
+            driver.undecoded = false;
+            return Ok(());
+        }
+        match driver.decoder.decode(&mut driver.input) {
+            Ok(None) => {
+                driver.undecoded = false;
+                return Ok(());
+            }
+            Ok(Some(packet)) => {
+                let pause = matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_));
+                core.session.handle_packet(now, packet).map_err(Failed::Session)?;
+                if pause {
+                    // `on_connect` runs before anything that came behind it.
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(Failed::Decode(error)),
+        }
+    }
+    Ok(())
+}
+
+/// A happening of the session, kept in order with those of the connection.
+pub(super) fn queue_events(core: &mut Core) {
+    let mut events = std::mem::take(core.session.events());
+    core.happenings.extend(events.drain(..).map(Happening::Session));
+    // The deque goes back, with its room.
+    *core.session.events() = events;
+}

@@ -1,0 +1,321 @@
+//! What became of a message or of a subscription request.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::IntoTimeout;
+use super::shared::Shared;
+use crate::codec::ReasonCode;
+use crate::error::{DropReason, Error, Result};
+use crate::session::Track;
+
+/// Where an accepted message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Accepted; it waits for a connection or for room in the in-flight window.
+    Queued,
+    /// On its way. A message of QoS 1 or 2 is kept, and sent again if need be, until it is acknowledged.
+    Sent,
+    /// Finished: a message of QoS 0 is written to the socket, one of QoS 1 or 2 is acknowledged. The code says whether
+    /// the server took it; before MQTT 5.0 it is always a success.
+    Acknowledged(ReasonCode),
+    /// It will not be delivered (any more).
+    Dropped(DropReason),
+}
+
+impl Delivery {
+    /// Whether this state is final.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Acknowledged(_) | Self::Dropped(_))
+    }
+
+    fn outcome(self) -> Option<Result<()>> {
+        match self {
+            Self::Queued | Self::Sent => None,
+            Self::Acknowledged(reason) if reason.is_failure() => Some(Err(Error::Rejected(reason))),
+            Self::Acknowledged(_) => Some(Ok(())),
+            Self::Dropped(why) => Some(Err(Error::Dropped(why))),
+        }
+    }
+}
+
+/// How far the bytes of one connection got. A message of QoS 0 that went straight into the output is followed by its
+/// position there, without an allocation of its own.
+#[derive(Debug)]
+pub(crate) struct Line {
+    shared: Weak<Shared>,
+    written: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Line {
+    pub(crate) fn new(shared: Weak<Shared>) -> Arc<Self> {
+        Arc::new(Self { shared, written: AtomicU64::new(0), ended: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn set_written(&self, position: u64) {
+        self.written.store(position, Ordering::Release);
+    }
+
+    /// The connection is over: what is not written by now never will be.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn delivery(&self, end: u64) -> Delivery {
+        // The order matters: `written` no longer moves once `ended` is seen.
+        let ended = self.ended.load(Ordering::Acquire);
+        if self.written.load(Ordering::Acquire) >= end {
+            Delivery::Acknowledged(ReasonCode::SUCCESS)
+        } else if ended {
+            Delivery::Dropped(DropReason::ConnectionLost)
+        } else {
+            Delivery::Sent
+        }
+    }
+}
+
+/// Follows one message or request through the session.
+#[derive(Clone)]
+pub(crate) struct Tracker(Arc<Tracked>);
+
+struct Tracked {
+    shared: Weak<Shared>,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    delivery: Delivery,
+    granted: Vec<ReasonCode>,
+    finished: Option<Sender<Result<()>>>,
+}
+
+impl Tracker {
+    pub(crate) fn new(shared: Weak<Shared>) -> Self {
+        let progress = Progress { delivery: Delivery::Queued, granted: Vec::new(), finished: None };
+        Self(Arc::new(Tracked { shared, progress: Mutex::new(progress) }))
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.progress().delivery
+    }
+
+    fn end(&self, delivery: Delivery) {
+        let mut progress = self.progress();
+        if progress.delivery.is_final() {
+            return;
+        }
+        progress.delivery = delivery;
+        if let (Some(finished), Some(outcome)) = (progress.finished.take(), delivery.outcome()) {
+            // One place, one message: this cannot be full, and a receiver that is gone does not mind.
+            let _ = finished.try_send(outcome);
+        }
+    }
+
+    fn finished(&self) -> Receiver<Result<()>> {
+        let (sender, receiver) = bounded(1);
+        let mut progress = self.progress();
+        match progress.delivery.outcome() {
+            Some(outcome) => drop(sender.try_send(outcome)),
+            None => progress.finished = Some(sender),
+        }
+        receiver
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tracker").field(&self.delivery()).finish()
+    }
+}
+
+impl Track for Tracker {
+    fn sent(&self) {
+        let mut progress = self.progress();
+        if progress.delivery == Delivery::Queued {
+            progress.delivery = Delivery::Sent;
+        }
+    }
+
+    fn acknowledged(&self, reason: ReasonCode) {
+        self.end(Delivery::Acknowledged(reason));
+    }
+
+    fn granted(&self, reasons: &[ReasonCode]) {
+        self.progress().granted = reasons.to_vec();
+        self.end(Delivery::Acknowledged(ReasonCode::SUCCESS));
+    }
+
+    fn dropped(&self, why: DropReason) {
+        self.end(Delivery::Dropped(why));
+    }
+}
+
+/// A message that was accepted for publishing.
+///
+/// It can be cloned, sent to other threads, and outlive the client. Every message ends: acknowledged, or dropped with a
+/// reason.
+///
+/// ```no_run
+/// use callmq::client as mqtt;
+///
+/// # fn main() -> mqtt::Result<()> {
+/// let client = mqtt::Client::new("sensor");
+/// client.connect("localhost")?;
+/// client.loop_start()?;
+/// let info = client.publish_with("house/sensor1", 21.5, 1, false)?;
+/// info.wait_for_publish(2)?;
+/// assert!(info.is_published());
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "MQTTMessageInfo")]
+#[derive(Clone)]
+pub struct MessageInfo {
+    /// The message id: also the Packet Identifier on the wire for QoS 1 and 2 (unless more than 65,535 messages are
+    /// waiting). Messages of QoS 0 have one for the application only.
+    pub mid: u16,
+    followed: Followed,
+}
+
+#[derive(Clone)]
+enum Followed {
+    Position { line: Arc<Line>, end: u64 },
+    Tracker(Tracker),
+}
+
+impl MessageInfo {
+    pub(crate) fn at_position(mid: u16, line: Arc<Line>, end: u64) -> Self {
+        Self { mid, followed: Followed::Position { line, end } }
+    }
+
+    pub(crate) fn tracked(mid: u16, tracker: Tracker) -> Self {
+        Self { mid, followed: Followed::Tracker(tracker) }
+    }
+
+    /// Where the message stands now. Does not block.
+    pub fn delivery(&self) -> Delivery {
+        match &self.followed {
+            Followed::Position { line, end } => line.delivery(*end),
+            Followed::Tracker(tracker) => tracker.delivery(),
+        }
+    }
+
+    /// Whether the message is finished and the server took it: a message of QoS 0 has been written to the socket, one
+    /// of QoS 1 or 2 has been acknowledged. Does not block.
+    pub fn is_published(&self) -> bool {
+        matches!(self.delivery(), Delivery::Acknowledged(reason) if !reason.is_failure())
+    }
+
+    /// Waits until the message is published.
+    ///
+    /// `timeout` is in seconds (integer or float) or a [`Duration`](std::time::Duration); `None` waits without limit.
+    /// When nobody runs the network loop, this call does until the message is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`], [`Error::Dropped`] with the reason, [`Error::Rejected`] if the server refused the message
+    /// (MQTT 5.0), [`Error::WouldDeadlock`] inside a callback, [`Error::NotConnected`] if there is no connection and
+    /// no loop that would make one (the message is kept, if it is of QoS 1 or 2).
+    pub fn wait_for_publish(&self, timeout: impl IntoTimeout) -> Result<()> {
+        wait(self.shared(), "wait_for_publish", timeout.into_timeout()?, || self.delivery().outcome())
+    }
+
+    /// A channel that receives the outcome once, for `crossbeam_channel::select!`.
+    ///
+    /// For a message of QoS 0 that is still in the output when this is called the outcome is that of the hand-over to
+    /// the socket, and this call waits for it (not inside a callback).
+    pub fn finished(&self) -> Receiver<Result<()>> {
+        match &self.followed {
+            Followed::Tracker(tracker) => tracker.finished(),
+            Followed::Position { .. } => {
+                let (sender, receiver) = bounded(1);
+                let _ = sender.try_send(self.wait_for_publish(None));
+                receiver
+            }
+        }
+    }
+
+    fn shared(&self) -> Option<Arc<Shared>> {
+        match &self.followed {
+            Followed::Position { line, .. } => line.shared.upgrade(),
+            Followed::Tracker(tracker) => tracker.0.shared.upgrade(),
+        }
+    }
+}
+
+impl fmt::Debug for MessageInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageInfo").field("mid", &self.mid).field("delivery", &self.delivery()).finish()
+    }
+}
+
+/// A subscribe or unsubscribe request that was accepted.
+#[derive(Clone)]
+pub struct SubscribeInfo {
+    /// The message id of the request, as `on_subscribe` and `on_unsubscribe` get it.
+    pub mid: u16,
+    tracker: Tracker,
+}
+
+impl SubscribeInfo {
+    pub(crate) fn new(mid: u16, tracker: Tracker) -> Self {
+        Self { mid, tracker }
+    }
+
+    /// Whether the server has answered. Does not block.
+    pub fn is_answered(&self) -> bool {
+        self.tracker.delivery().is_final()
+    }
+
+    /// Waits for the server's answer: one code per filter (none for an unsubscribe request before MQTT 5.0). A code
+    /// that [is a failure](ReasonCode::is_failure) refuses its filter.
+    ///
+    /// `timeout` is in seconds or a [`Duration`](std::time::Duration); `None` waits without limit. When nobody runs
+    /// the network loop, this call does until the answer is here.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageInfo::wait_for_publish`].
+    pub fn wait(&self, timeout: impl IntoTimeout) -> Result<Vec<ReasonCode>> {
+        let shared = self.tracker.0.shared.upgrade();
+        wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || self.tracker.delivery().outcome())?;
+        Ok(self.tracker.progress().granted.clone())
+    }
+
+    /// A channel that receives the outcome once, for `crossbeam_channel::select!`; [`wait`](Self::wait) then returns the
+    /// codes at once.
+    pub fn finished(&self) -> Receiver<Result<()>> {
+        self.tracker.finished()
+    }
+}
+
+impl fmt::Debug for SubscribeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscribeInfo").field("mid", &self.mid).field("tracker", &self.tracker).finish()
+    }
+}
+
+fn wait(
+    shared: Option<Arc<Shared>>,
+    call: &'static str,
+    timeout: Option<std::time::Duration>,
+    mut outcome: impl FnMut() -> Option<Result<()>>,
+) -> Result<()> {
+    if let Some(outcome) = outcome() {
+        return outcome;
+    }
+    match shared {
+        Some(shared) => shared.wait_until(call, timeout, |_| outcome()),
+        // The client is gone, and it ended everything that it had accepted.
+        None => outcome().unwrap_or(Err(Error::Dropped(DropReason::ClientDropped))),
+    }
+}

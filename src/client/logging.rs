@@ -1,0 +1,61 @@
+//! Log lines: to the `log` crate and to `on_log`.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::shared::Shared;
+use super::{LogLevel, log_lines};
+use crate::session::Trace;
+
+thread_local! {
+    /// The thread is inside `on_log`: lines that it causes there are left out.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Hands out the line of a packet.
+pub(super) fn emit_trace(shared: &Arc<Shared>, trace: &Trace) {
+    let (level, text) = log_lines::text(trace);
+    emit(shared, level, &text);
+}
+
+/// Hands out the line of a callback that failed.
+pub(super) fn emit_failure(shared: &Arc<Shared>, callback: &str, message: &str) {
+    let text = if callback == "message callback" {
+        format!("Caught exception in user defined callback function: {message}")
+    } else {
+        format!("Caught exception in {callback}: {message}")
+    };
+    emit(shared, LogLevel::Err, &text);
+}
+
+/// Hands out one line. The caller holds no lock.
+pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
+    if shared.logger.load(Ordering::Relaxed) {
+        let severity = match level {
+            LogLevel::Err => log::Level::Error,
+            LogLevel::Warning => log::Level::Warn,
+            LogLevel::Info | LogLevel::Notice => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+        };
+        log::log!(target: "callmq", severity, "{text}");
+    }
+    let Some(on_log) = shared.callbacks.log.get() else { return };
+    if INSIDE.replace(true) {
+        return;
+    }
+    let client = shared.lent();
+    let _inside = shared.enter_callbacks();
+    // Its failure has nobody to be reported to, as in paho.
+    let _ = super::callbacks::guarded("on_log", || {
+        on_log(&client, level, text);
+        Ok(())
+    });
+    INSIDE.set(false);
+}
+
+/// Whether packets are to be traced: somebody would see the lines.
+pub(super) fn wanted(shared: &Shared) -> bool {
+    shared.callbacks.log.is_set()
+        || (shared.logger.load(Ordering::Relaxed) && log::log_enabled!(target: "callmq", log::Level::Debug))
+}

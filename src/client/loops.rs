@@ -1,0 +1,457 @@
+//! The network loop: the calls that move bytes and run callbacks.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::driver::Driver;
+use super::shared::{Core, Phase, Running, Shared};
+use super::{Client, IntoTimeout, SocketHandle, guard};
+use crate::codec::{Properties, ReasonCode};
+use crate::error::{Error, Result};
+
+/// The time-out of `loop()` where none is given.
+const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long dropping the last handle may take: what was accepted is sent and acknowledged in this time, or dropped.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The network loop.
+impl Client {
+    /// One turn of the network loop, waiting for at most one second: [`loop_once(1.0)`](Self::loop_once). `loop` is a
+    /// keyword in Rust.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_once`](Self::loop_once).
+    pub fn r#loop(&self) -> Result<()> {
+        self.loop_once(LOOP_TIMEOUT)
+    }
+
+    /// One turn of the network loop: writes what waits, waits at most `timeout` (seconds or a [`Duration`]) for the
+    /// socket, handles what arrived, keeps the connection alive.
+    ///
+    /// It handles one packet, or as many as there are unfinished messages of QoS 1 and 2, and does not reconnect: for
+    /// tests and programs that step by themselves. Callbacks run on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] without a connection; why the connection ended, if it did; what a callback failed with;
+    /// [`Error::InvalidArgument`] for a negative time-out; [`Error::InvalidState`] while another loop runs;
+    /// [`Error::WouldDeadlock`] inside a callback.
+    #[doc(alias = "loop")]
+    pub fn loop_once(&self, timeout: impl IntoTimeout) -> Result<()> {
+        let timeout = timeout.into_timeout()?;
+        let shared = self.shared();
+        let mut driver = shared.take_driver("loop_once")?;
+        let connected = shared.lock().socket.is_some();
+        if connected {
+            let until = timeout.and_then(|timeout| shared.now().checked_add(timeout));
+            let limit = shared.lock().session.unfinished().max(1);
+            shared.turn(&mut driver, until, limit);
+        } else {
+            shared.dispatch(&mut driver);
+        }
+        drop(shared.release(driver));
+        shared.take_callback_error()?;
+        if !connected {
+            return Err(Error::NotConnected);
+        }
+        shared.ended()
+    }
+
+    /// Runs the network loop in this thread until [`disconnect`](Self::disconnect) or [`loop_stop`](Self::loop_stop) is
+    /// called (from a callback or another thread). Reconnects when the connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// What a callback failed with: the connection stays open, and calling `loop_forever` again goes on. Why the
+    /// connection ended, if `reconnect_on_failure` is off or [`reconnect_if`](Self::reconnect_if) said so; the first failure
+    /// to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called;
+    /// [`Error::InvalidState`] while another loop runs.
+    pub fn loop_forever(&self) -> Result<()> {
+        self.loop_forever_with(false)
+    }
+
+    /// As [`loop_forever`](Self::loop_forever); with `retry_first_connection` a first attempt (after `connect_async`) that
+    /// fails is repeated like any other.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_forever`](Self::loop_forever).
+    pub fn loop_forever_with(&self, retry_first_connection: bool) -> Result<()> {
+        let shared = self.shared();
+        {
+            let core = shared.lock();
+            if matches!(core.phase, Phase::New | Phase::Down) {
+                return Err(Error::argument("host", "connect was not called"));
+            }
+        }
+        let mut driver = shared.take_driver("loop_forever")?;
+        {
+            let mut core = shared.lock();
+            core.running = Some(Running::Forever);
+            core.stop = false;
+            core.retry_first_connection = retry_first_connection;
+        }
+        guard::watch(shared);
+        let result = shared.run(&mut driver, Running::Forever);
+        shared.lock().running = None;
+        drop(shared.release(driver));
+        result
+    }
+
+    /// Runs the network loop in a thread of its own until [`disconnect`](Self::disconnect), [`loop_stop`](Self::loop_stop), or
+    /// the last handle is dropped. The loop waits for `connect` if that was not called yet, and reconnects when the
+    /// connection is lost. Callbacks run on that thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] if a loop runs already; [`Error::Io`] if there is no thread to be had.
+    pub fn loop_start(&self) -> Result<()> {
+        let shared = self.shared();
+        let finished = {
+            let mut core = shared.lock();
+            match &core.thread {
+                Some(thread) if thread.is_finished() || core.running.is_none() => core.thread.take(),
+                Some(_) => return Err(Error::InvalidState("the network loop runs already")),
+                None if core.running.is_some() => return Err(Error::InvalidState("the network loop runs already")),
+                None => None,
+            }
+        };
+        if let Some(thread) = finished {
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        let mut core = shared.lock();
+        if let Some(driver) = &mut core.driver {
+            driver.prepare(shared)?;
+        }
+        core.stop = false;
+        if core.phase == Phase::Down {
+            core.phase = Phase::New;
+        }
+        core.running = Some(Running::Thread);
+        let name = format!("callmq-{}", core.session.settings.client_id);
+        let weak = Arc::downgrade(shared);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            if let Some(shared) = weak.upgrade() {
+                shared.run_thread();
+            }
+        });
+        match thread {
+            Ok(thread) => core.thread = Some(thread),
+            Err(error) => {
+                core.running = None;
+                return Err(error.into());
+            }
+        }
+        drop(core);
+        guard::watch(shared);
+        Ok(())
+    }
+
+    /// Ends the loop of [`loop_start`](Self::loop_start) or [`loop_forever`](Self::loop_forever). The connection stays open,
+    /// unattended: calls then write by themselves, until a loop is started again.
+    ///
+    /// Returns when the loop has ended, at once unless a callback is running: that is waited for. Inside a callback it
+    /// only asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] if no loop was started; what a callback failed with while the loop ran.
+    pub fn loop_stop(&self) -> Result<()> {
+        let shared = self.shared();
+        let mut core = shared.lock();
+        if core.running.is_none() && core.thread.is_none() {
+            return Err(Error::InvalidState("no network loop was started"));
+        }
+        shared.ask_to_stop(&mut core);
+        if shared.is_dispatcher() {
+            return Ok(());
+        }
+        if let Some(thread) = core.thread.take() {
+            drop(core);
+            let _ = thread.join();
+            core = shared.lock();
+        }
+        while core.running.is_some() {
+            core = shared.wait(core, None);
+        }
+        drop(core);
+        shared.take_callback_error()
+    }
+
+    /// For an event loop of your own: the socket is readable. Reads and handles what is there; call it again until
+    /// the socket is empty, or let the loop call it again while the socket is readable.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_once`](Self::loop_once).
+    pub fn loop_read(&self) -> Result<()> {
+        let shared = self.shared();
+        let mut driver = shared.take_driver("loop_read")?;
+        let connected = shared.lock().socket.is_some();
+        if connected {
+            driver.assume_readable();
+            let limit = shared.lock().session.unfinished().max(1);
+            shared.step(&mut driver, limit);
+        }
+        shared.give_back(driver);
+        shared.take_callback_error()?;
+        if !connected {
+            return Err(Error::NotConnected);
+        }
+        shared.ended()
+    }
+
+    /// For an event loop of your own: the socket is writable. Writes what waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_once`](Self::loop_once).
+    pub fn loop_write(&self) -> Result<()> {
+        let shared = self.shared();
+        let driver = shared.take_driver("loop_write")?;
+        let mut core = shared.lock();
+        let connected = core.socket.is_some();
+        core.writing.blocked = false;
+        core = shared.flush(core);
+        let done = core.unwritten() == 0 && std::mem::take(&mut core.write_registered);
+        let socket = core.socket.clone();
+        drop(core);
+        if let (true, Some(socket)) = (done, socket) {
+            let handle = SocketHandle::new(socket);
+            let slot = &shared.callbacks.socket_unregister_write;
+            let name = "on_socket_unregister_write";
+            let run = slot.run(name, |f| shared.call(name, |client| f(client, &handle)));
+            shared.keep_failure(run);
+        }
+        shared.give_back(driver);
+        shared.take_callback_error()?;
+        if !connected {
+            return Err(Error::NotConnected);
+        }
+        shared.ended()
+    }
+
+    /// For an event loop of your own: keeps the connection alive. Call it about once a second.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_once`](Self::loop_once).
+    pub fn loop_misc(&self) -> Result<()> {
+        let shared = self.shared();
+        let driver = shared.take_driver("loop_misc")?;
+        let connected = shared.lock().socket.is_some();
+        shared.handle_deadlines();
+        shared.give_back(driver);
+        shared.take_callback_error()?;
+        if !connected {
+            return Err(Error::NotConnected);
+        }
+        shared.ended()
+    }
+
+    /// Whether there is something to write: an event loop of your own then watches for the socket to be writable.
+    pub fn want_write(&self) -> bool {
+        self.shared().lock().unwritten() > 0
+    }
+
+    /// The socket, for an event loop of your own. `None` without a connection.
+    pub fn socket(&self) -> Option<SocketHandle> {
+        self.shared().lock().socket.clone().map(SocketHandle::new)
+    }
+}
+
+impl Shared {
+    /// Becomes the driver, for a call that is a loop itself.
+    fn take_driver(self: &Arc<Self>, call: &'static str) -> Result<Box<Driver>> {
+        if self.is_dispatcher() {
+            return Err(Error::WouldDeadlock(call));
+        }
+        let mut core = self.lock();
+        if core.running.is_some() {
+            return Err(Error::InvalidState("another network loop runs"));
+        }
+        loop {
+            if let Some(mut driver) = core.driver.take() {
+                if let Err(error) = driver.prepare(self) {
+                    core.driver = Some(driver);
+                    return Err(error);
+                }
+                return Ok(driver);
+            }
+            // A call of another thread finishes its work.
+            core = self.wait(core, None);
+        }
+    }
+
+    /// The driver goes back; with an event loop of the user's own, that is told what waits.
+    fn give_back(self: &Arc<Self>, mut driver: Box<Driver>) {
+        self.dispatch(&mut driver);
+        let mut core = self.lock();
+        core.driver = Some(driver);
+        self.changed.notify_all();
+        self.run_inline(core);
+    }
+
+    /// Why the connection ended, if it did.
+    fn ended(&self) -> Result<()> {
+        let core = self.lock();
+        match &core.last_reason {
+            Some(reason) if core.socket.is_none() && core.phase == Phase::Lost => Err(reason.clone().into_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The loop: until the user disconnects or stops it.
+    fn run(self: &Arc<Self>, driver: &mut Driver, running: Running) -> Result<()> {
+        loop {
+            let mut core = self.lock();
+            if core.stop {
+                core.stop = false;
+                return Ok(());
+            }
+            if running == Running::Forever && core.callback_error.is_some() {
+                drop(core);
+                return self.take_callback_error();
+            }
+            if core.abandoned {
+                self.say_goodbye(core, driver);
+                return Ok(());
+            }
+            match core.phase {
+                Phase::Up => {
+                    drop(core);
+                    self.turn(driver, None, usize::MAX);
+                    self.wait_while_congested(driver);
+                }
+                Phase::New | Phase::Dialing => {
+                    drop(self.idle(core, driver, None));
+                }
+                Phase::Down => {
+                    drop(core);
+                    self.dispatch(driver);
+                    return if running == Running::Forever { self.take_callback_error() } else { Ok(()) };
+                }
+                Phase::Async | Phase::Lost => {
+                    let reason = core.last_reason.clone();
+                    let give_up = core.phase == Phase::Lost && !core.reconnect_on_failure;
+                    drop(core);
+                    self.dispatch(driver);
+                    if give_up {
+                        return reason.map_or(Err(Error::NotConnected), |reason| Err(reason.into_error()));
+                    }
+                    self.attempt(driver, running)?;
+                }
+            }
+        }
+    }
+
+    /// The body of the thread of `loop_start`.
+    fn run_thread(self: Arc<Self>) {
+        let mut core = self.lock();
+        let mut driver = loop {
+            if let Some(driver) = core.driver.take() {
+                break driver;
+            }
+            core = self.wait(core, None);
+        };
+        drop(core);
+        if let Err(error) = self.run(&mut driver, Running::Thread) {
+            // `reconnect_if`, or a refusal with `reconnect_on_failure` off.
+            log::error!(target: "callmq", "the network loop has ended: {error}");
+            self.lock().callback_error.get_or_insert(error);
+        }
+        {
+            let mut core = self.lock();
+            core.running = None;
+            core.stop = false;
+        }
+        drop(self.release(driver));
+    }
+
+    /// Asks the loop to end, wherever it waits.
+    fn ask_to_stop(&self, core: &mut Core) {
+        if core.running.is_none() {
+            return;
+        }
+        core.stop = true;
+        if core.loop_dials {
+            core.cancel.cancel();
+        }
+        if let Ok(mut signal) = self.stop_signal.lock() {
+            signal.take();
+        }
+        self.notify(core);
+        self.wake_now();
+    }
+
+    /// The last handle of the user is gone: sends what was accepted, says DISCONNECT, ends the loop.
+    pub(super) fn last_handle_dropped(self: &Arc<Self>) {
+        self.callbacks.receivers.close();
+        let deadline = self.now() + GOODBYE;
+        if self.is_dispatcher() {
+            // The loop is further up on this stack: it does the rest when it gets there.
+            self.lock().abandoned = true;
+            return;
+        }
+        let mut core = self.lock();
+        if core.running.is_some() {
+            core.abandoned = true;
+            core.cancel.cancel();
+            if let Ok(mut signal) = self.stop_signal.lock() {
+                signal.take();
+            }
+            self.wake_now();
+            while core.running.is_some() && self.now() < deadline + GOODBYE && !self.time.is_manual() {
+                core = self.wait(core, Some(deadline + GOODBYE));
+            }
+            let thread = core.thread.take();
+            let ended = core.running.is_none();
+            drop(core);
+            if let (Some(thread), true) = (thread, ended) {
+                let _ = thread.join();
+            }
+        } else if let Some(mut driver) = core.driver.take() {
+            self.say_goodbye(core, &mut driver);
+            self.lock().driver = Some(driver);
+        }
+    }
+
+    /// Sends what was accepted, at most for `GOODBYE`, then DISCONNECT.
+    fn say_goodbye<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>, driver: &mut Driver) {
+        let deadline = Instant::now() + GOODBYE;
+        // Nobody takes messages any more; the server keeps what is not acknowledged.
+        driver.waiting = None;
+        while core.socket.is_some() && (core.session.unfinished_outgoing() > 0 || core.unwritten() > 0) {
+            if Instant::now() >= deadline {
+                break;
+            }
+            drop(core);
+            let progress = self.turn(driver, Some(deadline), usize::MAX);
+            core = self.lock();
+            if self.time.is_manual() && !progress {
+                break;
+            }
+        }
+        if core.socket.is_some() {
+            let now = self.now();
+            let told = core.session.disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
+            core.closing_reason = None;
+            if told.is_ok() {
+                core = self.flush_blocking(core, now + Duration::from_millis(100));
+            }
+            self.end(&mut core, super::DisconnectReason::Requested, Phase::Down);
+        }
+        core.phase = Phase::Down;
+        let left = core.session.unfinished_outgoing();
+        if left > 0 {
+            log::warn!(target: "callmq", "the client was dropped with {left} messages that were not delivered");
+        }
+        drop(core);
+        self.dispatch(driver);
+        self.lock().session.abandon();
+    }
+}

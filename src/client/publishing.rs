@@ -1,0 +1,279 @@
+//! Publishing and subscribing.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::callbacks::OnMessage;
+use super::shared::{Core, Shared};
+use super::write::HIGH_WATER;
+use super::{
+    Client, IntoPayload, IntoQos, IntoSubscriptions, IntoTopics, Message, MessageInfo, Outcome, SubscribeInfo,
+};
+use super::info::Tracker;
+use crate::codec::{MAX_REMAINING_LENGTH, Properties, QoS, Subscription};
+use crate::error::{Error, Result};
+use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, WhenFull};
+use crate::topic::{check_filter, check_topic};
+
+/// Messages and subscriptions.
+impl Client {
+    /// Publishes a message with QoS 0, not retained.
+    ///
+    /// `payload` is text, bytes, a number, or `()` for an empty one.
+    ///
+    /// Without a network loop the message is written before this returns, and `on_publish` has run. With a loop
+    /// running it is written here or by the loop; the call waits only while the peer is slower than the caller (256 KiB
+    /// unwritten), and not once the peer has stopped reading altogether (100 ms): then messages go to the queue and
+    /// its bounds decide (see [`OfflineQueue`](super::OfflineQueue)). Inside a callback it never waits; the message
+    /// leaves when the callback has returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a topic that is empty, too long or has wildcards, and for a payload over
+    /// 268,435,455 bytes. [`Error::NotConnected`] if there is no connection: messages of QoS 0 are not kept, unless
+    /// [`OfflineQueue::keep_qos0`](super::OfflineQueue::keep_qos0) says so. [`Error::QueueFull`] if the queue has no room.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::new("foo2");
+    /// client.connect("localhost")?;
+    /// client.publish("test/topic", "bar")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish<'a>(&self, topic: impl AsRef<str>, payload: impl IntoPayload<'a>) -> Result<MessageInfo> {
+        self.publish_with(topic, payload, QoS::AtMostOnce, false)
+    }
+
+    /// Publishes a message: topic, payload, QoS (0, 1, 2 or [`QoS`]), retain.
+    ///
+    /// As [`publish`](Self::publish). Messages of QoS 1 and 2 are kept until they are acknowledged, over lost connections
+    /// and before the first one.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish); `NotConnected` only for QoS 0. [`Error::InvalidArgument`] for a QoS over 2.
+    pub fn publish_with<'a>(
+        &self,
+        topic: impl AsRef<str>,
+        payload: impl IntoPayload<'a>,
+        qos: impl IntoQos,
+        retain: bool,
+    ) -> Result<MessageInfo> {
+        let qos = qos.into_qos()?;
+        let message = Outgoing {
+            topic: topic.as_ref(),
+            payload: payload.into_payload(),
+            qos,
+            retain,
+            properties: &NO_PROPERTIES,
+        };
+        self.shared().publish(&message)
+    }
+
+    /// Publishes a [`Message`], which may carry properties (MQTT 5.0). Its `dup` and `mid` are not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0.
+    pub fn publish_message(&self, message: Message) -> Result<MessageInfo> {
+        let outgoing = Outgoing {
+            topic: &message.topic,
+            payload: PayloadRef::Shared(message.payload.clone().into_bytes()),
+            qos: message.qos,
+            retain: message.retain,
+            properties: &message.properties,
+        };
+        self.shared().publish(&outgoing)
+    }
+
+    /// Subscribes to one filter or several.
+    ///
+    /// Forms: `"a/b"` (QoS 0), `("a/b", 1)`, `[("a", 0), ("b", 2)]`, and with [`SubscribeOptions`](super::SubscribeOptions) in
+    /// place of the QoS. A list is one SUBSCRIBE packet. The filters are remembered: the request is sent when there is
+    /// a connection, and renewed when the server has lost the session (see [`resubscribe_set`](Self::resubscribe_set)).
+    /// Filters that the server refuses are forgotten.
+    ///
+    /// Does not wait for the answer: see [`SubscribeInfo::wait`] and `on_subscribe`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a filter that is not valid, a QoS over 2, an empty list.
+    pub fn subscribe(&self, topics: impl IntoSubscriptions) -> Result<SubscribeInfo> {
+        self.shared().subscribe(topics.into_subscriptions()?)
+    }
+
+    /// Subscribes, and calls `callback` for the messages that match: [`subscribe`](Self::subscribe) and
+    /// [`message_callback_add`](Self::message_callback_add) in one. Several callbacks of one filter stand side by side.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe); the callback is not added then.
+    pub fn subscribe_with<F, R>(&self, topics: impl IntoSubscriptions, callback: F) -> Result<SubscribeInfo>
+    where
+        F: FnMut(&Client, &Message) -> R + Send + 'static,
+        R: Outcome,
+    {
+        let subscriptions = topics.into_subscriptions()?;
+        let filters: Vec<String> = subscriptions.iter().map(|subscription| subscription.filter.clone()).collect();
+        let shared = self.shared();
+        let callback = Arc::new(std::sync::Mutex::new(callback));
+        // Before the request: the first retained message may come with the answer.
+        let mut added = Vec::new();
+        for filter in &filters {
+            let callback = Arc::clone(&callback);
+            let closure: Box<OnMessage> = Box::new(move |client, message| {
+                let mut callback = callback.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                callback(client, message).into_result()
+            });
+            added.push(shared.callbacks.filters.add(filter, closure)?);
+        }
+        let result = shared.subscribe(subscriptions);
+        if result.is_err() {
+            for id in added {
+                shared.callbacks.filters.take_back(id);
+            }
+        }
+        result
+    }
+
+    /// Ends subscriptions: one filter or a list. The filters are forgotten at once. Their callbacks stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a filter that is not valid, an empty list.
+    pub fn unsubscribe(&self, topics: impl IntoTopics) -> Result<SubscribeInfo> {
+        let filters = topics.into_topics()?;
+        for filter in &filters {
+            check_filter(filter)?;
+        }
+        let shared = self.shared();
+        let tracker = Tracker::new(Arc::downgrade(shared));
+        let mut core = shared.lock();
+        let now = shared.now();
+        let mid = core.session.unsubscribe(now, filters, Properties::default(), |_| tracker.clone())?;
+        shared.after_command(core)?;
+        Ok(SubscribeInfo::new(mid, tracker))
+    }
+
+    /// Acknowledges a received message of QoS 1 or 2, where [`manual_ack_set`](Self::manual_ack_set) is on. Any thread may
+    /// call it, also after the callback has returned. Acknowledgements are sent in the order in which the messages came.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] if the message came over an earlier connection (the server sends it again), is
+    /// acknowledged already, is of QoS 0, or was not received at all.
+    pub fn ack(&self, message: &Message) -> Result<()> {
+        let ticket: AckTicket =
+            message.ticket().ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
+        let shared = self.shared();
+        let mut core = shared.lock();
+        if !core.manual_ack {
+            return Err(Error::InvalidState("messages are acknowledged automatically"));
+        }
+        core.session.acknowledge(shared.now(), ticket)?;
+        shared.after_command(core)
+    }
+
+    /// Takes back every message that is not finished: queued, or of QoS 1 and 2 and not acknowledged. Their
+    /// [`MessageInfo`] ends with [`DropReason::Discarded`](super::DropReason::Discarded).
+    pub fn drop_out_messages(&self) -> Vec<Message> {
+        let shared = self.shared();
+        let mut core = shared.lock();
+        let dropped = core.session.drop_outgoing();
+        shared.notify(&core);
+        drop(core);
+        dropped.into_iter().map(Message::from_publish).collect()
+    }
+}
+
+static NO_PROPERTIES: Properties = Properties::EMPTY;
+
+impl Shared {
+    pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
+        let payload: &[u8] = match &message.payload {
+            PayloadRef::Borrowed(bytes) => bytes,
+            PayloadRef::Shared(bytes) => bytes,
+        };
+        if payload.len() > MAX_REMAINING_LENGTH {
+            return Err(Error::argument("payload", "must not be larger than 268,435,455 bytes"));
+        }
+        check_topic(message.topic)?;
+
+        let mut core = self.lock();
+        if core.unwritten() >= HIGH_WATER && !core.writing.stalled && !self.is_dispatcher() {
+            core = self.wait_for_room(core);
+        }
+        let quiet = core.unwritten() == 0 && !core.writing.busy;
+        let (mut core, accepted) = self.accept(core, message)?;
+        let info = match accepted {
+            Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
+            Accepted::Tracked { mid, track } => MessageInfo::tracked(mid, track),
+        };
+        if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
+            self.after_command(core)?;
+        } else if self.is_dispatcher() {
+            // Written when the callback has returned.
+        } else if core.unwritten() > 0 {
+            self.hand_over(core, quiet);
+        }
+        Ok(info)
+    }
+
+    /// Gives the message to the session; where the policy is to wait for room, waits.
+    fn accept<'a>(
+        self: &'a Arc<Self>,
+        mut core: MutexGuard<'a, Core>,
+        message: &Outgoing<'_>,
+    ) -> Result<(MutexGuard<'a, Core>, Accepted<Tracker>)> {
+        let mut deadline = None;
+        loop {
+            let track = |_mid| Tracker::new(Arc::downgrade(self));
+            let error = match core.session.publish(self.now(), message.clone(), track) {
+                Ok(accepted) => return Ok((core, accepted)),
+                Err(error) => error,
+            };
+            let WhenFull::Block(patience) = core.session.settings.queue.when_full else { return Err(error) };
+            if !matches!(error, Error::QueueFull { .. }) || self.is_dispatcher() {
+                return Err(error);
+            }
+            let now = self.now();
+            let until = *deadline.get_or_insert(now.checked_add(patience));
+            if until.is_some_and(|until| now >= until) {
+                return Err(error);
+            }
+            core = self.await_change(core, until);
+        }
+    }
+
+    /// Waits for any change: by driving where nobody else does, else on the condition variable.
+    fn await_change<'a>(
+        self: &'a Arc<Self>,
+        mut core: MutexGuard<'a, Core>,
+        until: Option<std::time::Instant>,
+    ) -> MutexGuard<'a, Core> {
+        let driver = if core.socket.is_some() { core.driver.take() } else { None };
+        match driver {
+            Some(mut driver) => {
+                drop(core);
+                self.turn(&mut driver, until, usize::MAX);
+                self.release(driver)
+            }
+            None => self.wait(core, until),
+        }
+    }
+
+    fn subscribe(self: &Arc<Self>, subscriptions: Vec<Subscription>) -> Result<SubscribeInfo> {
+        for subscription in &subscriptions {
+            if subscription.filter.contains('\\') {
+                log::warn!(target: "callmq", "a filter contains a backslash, levels are separated by '/'");
+            }
+        }
+        let tracker = Tracker::new(Arc::downgrade(self));
+        let mut core = self.lock();
+        let mid = core.session.subscribe(self.now(), subscriptions, Properties::default(), |_| tracker.clone())?;
+        self.after_command(core)?;
+        Ok(SubscribeInfo::new(mid, tracker))
+    }
+}

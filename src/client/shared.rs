@@ -1,0 +1,372 @@
+//! What all handles of one client share, and the one lock.
+//!
+//! `Shared::core` guards the session and the connection. It is held for copies and table look-ups only: never while
+//! waiting for the network, making a system call, or running user code. Whoever moves the bytes (the thread of
+//! `loop_start`, the caller of `loop_forever` or `loop_once`, or, without any of these, a call such as `publish`) takes
+//! the [`Driver`] out of the core for as long as it does: there is one driver at a time, and callbacks run only on it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
+
+use super::backoff::Backoff;
+use super::callbacks::Callbacks;
+use super::clock::TimeSource;
+use super::connect_options::ConnectOptions;
+use super::driver::Driver;
+use super::info::{Line, Tracker};
+use super::{Client, DisconnectReason};
+use crate::codec::Properties;
+use crate::error::{Error, Result};
+use crate::session::{Event, Link, OutBuffer, Session, Settings};
+use crate::transport::{Cancel, Socket};
+
+/// What the handles share.
+pub(crate) struct Shared {
+    pub(super) core: Mutex<Core>,
+    /// Signals changes of the core to calls that wait: something was written or finished, the driver is free.
+    pub(super) changed: Condvar,
+    pub(super) callbacks: Callbacks,
+    pub(super) time: TimeSource,
+    /// Wakes the driver out of its poll.
+    pub(super) waker: OnceLock<Arc<mio::Waker>>,
+    pub(super) registry: OnceLock<Registry>,
+    /// The driver waits in its poll (or is about to): whoever changes something for it wakes it.
+    pub(super) asleep: AtomicBool,
+    /// The handles of the user; those lent to callbacks do not count.
+    pub(super) handles: AtomicUsize,
+    pub(super) user_data: Mutex<Option<Arc<dyn std::any::Any + Send + Sync>>>,
+    /// Set by `loop_stop` for the time of a wait inside the dispatcher.
+    pub(super) stop_signal: Mutex<Option<crossbeam_channel::Sender<()>>>,
+    pub(super) logger: AtomicBool,
+    /// The driver is running callbacks: it writes nothing until they return.
+    pub(super) in_user_code: AtomicBool,
+    /// The keep-alive thread is to write what waits if the callbacks take long.
+    pub(super) flush_wanted: AtomicBool,
+}
+
+/// What the lock guards.
+pub(crate) struct Core {
+    pub(super) session: Session<Tracker>,
+    pub(super) phase: Phase,
+    pub(super) socket: Option<Arc<Socket>>,
+    /// Counts the connections: what belongs to an earlier one is left alone.
+    pub(super) epoch: u64,
+    pub(super) line: Arc<Line>,
+    /// `None` while somebody drives.
+    pub(super) driver: Option<Box<Driver>>,
+    /// The loop that was started; calls then leave the work to it.
+    pub(super) running: Option<Running>,
+    pub(super) thread: Option<JoinHandle<()>>,
+    /// The loop is asked to end.
+    pub(super) stop: bool,
+    pub(super) options: Option<Arc<ConnectOptions>>,
+    /// Ends the attempt to connect that is under way.
+    pub(super) cancel: Cancel,
+    /// It is the loop that makes that attempt.
+    pub(super) loop_dials: bool,
+    pub(super) retry_first_connection: bool,
+    pub(super) backoff: Backoff,
+    pub(super) reconnect_on_failure: bool,
+    pub(super) manual_ack: bool,
+    pub(super) suppress_exceptions: bool,
+    /// Happenings that wait for the dispatcher, in order.
+    pub(super) happenings: VecDeque<Happening>,
+    /// The first failure of a callback that no loop's caller was told of yet.
+    pub(super) callback_error: Option<Error>,
+    /// Why the last connection ended, or could not be made.
+    pub(super) last_reason: Option<DisconnectReason>,
+    /// What the last CONNACK said.
+    pub(super) session_present: bool,
+    /// When the present connection was accepted.
+    pub(super) accepted_at: Option<Instant>,
+    pub(super) writing: Writing,
+    /// Threads that wait for `Shared::changed`.
+    pub(super) waiters: usize,
+    /// Until when a DISCONNECT may take to leave.
+    pub(super) closing_until: Option<Instant>,
+    /// `on_socket_register_write` was called and `on_socket_unregister_write` not yet.
+    pub(super) write_registered: bool,
+    /// The last handle is gone: the loop says goodbye and ends.
+    pub(super) abandoned: bool,
+    /// The next attempt is to be made at once.
+    pub(super) reconnect_now: bool,
+    /// Why the connection is being closed behind a DISCONNECT that is still to be written; `None`: the user asked.
+    pub(super) closing_reason: Option<DisconnectReason>,
+    pub(super) connects: u64,
+    pub(super) bytes: Bytes,
+}
+
+/// Counters that the session does not keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bytes {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// The state of the write path, see `write.rs`.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    /// Bytes taken out of the session that the socket did not take yet.
+    pub(super) rest: OutBuffer,
+    /// Somebody is inside a write.
+    pub(super) busy: bool,
+    /// The socket takes no more until it is reported writable.
+    pub(super) blocked: bool,
+    /// Counts the reports that the socket is writable.
+    pub(super) writable: u64,
+    /// When the last write ended.
+    pub(super) last: Instant,
+    /// Log lines are being handed out that must come before their bytes.
+    pub(super) held: usize,
+    /// The peer has not read for a while: publishers no longer wait for room.
+    pub(super) stalled: bool,
+}
+
+/// Where the client stands with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Never connected.
+    New,
+    /// `connect_async`: the loop is to connect.
+    Async,
+    /// Somebody is opening a connection.
+    Dialing,
+    /// The transport is open.
+    Up,
+    /// The connection was lost, or could not be made: a loop tries again.
+    Lost,
+    /// Disconnected by the user.
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Running {
+    /// The thread of `loop_start`.
+    Thread,
+    /// A caller of `loop_forever`.
+    Forever,
+}
+
+/// Something to tell the user, in order.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Session(Event),
+    /// A connection ended.
+    Closed { socket: Arc<Socket>, reason: DisconnectReason, properties: Properties },
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, time: TimeSource, reconnect_on_failure: bool, manual_ack: bool) -> Arc<Self> {
+        let now = time.now();
+        Arc::new_cyclic(|weak| Self {
+            core: Mutex::new(Core {
+                session: Session::new(settings),
+                phase: Phase::New,
+                socket: None,
+                epoch: 0,
+                line: Line::new(Weak::clone(weak)),
+                driver: Some(Box::default()),
+                running: None,
+                thread: None,
+                stop: false,
+                options: None,
+                cancel: Cancel::default(),
+                loop_dials: false,
+                retry_first_connection: false,
+                backoff: Backoff::default(),
+                reconnect_on_failure,
+                manual_ack,
+                suppress_exceptions: false,
+                happenings: VecDeque::new(),
+                callback_error: None,
+                last_reason: None,
+                session_present: false,
+                accepted_at: None,
+                writing: Writing {
+                    rest: OutBuffer::default(),
+                    busy: false,
+                    blocked: false,
+                    writable: 0,
+                    last: now,
+                    held: 0,
+                    stalled: false,
+                },
+                waiters: 0,
+                closing_until: None,
+                write_registered: false,
+                abandoned: false,
+                reconnect_now: false,
+                closing_reason: None,
+                connects: 0,
+                bytes: Bytes::default(),
+            }),
+            changed: Condvar::new(),
+            callbacks: Callbacks::default(),
+            time,
+            waker: OnceLock::new(),
+            registry: OnceLock::new(),
+            asleep: AtomicBool::new(false),
+            handles: AtomicUsize::new(1),
+            user_data: Mutex::new(None),
+            stop_signal: Mutex::new(None),
+            logger: AtomicBool::new(true),
+            in_user_code: AtomicBool::new(false),
+            flush_wanted: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        // A panic under the lock would be a bug of this crate; going on is better than to panic in every other thread.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.time.now()
+    }
+
+    /// A handle to lend to callbacks.
+    pub(super) fn lent(self: &Arc<Self>) -> Client {
+        Client::lent(Arc::clone(self))
+    }
+
+    /// Whether the calling thread is inside a callback of this client: what it would wait for can not happen.
+    pub(crate) fn is_dispatcher(&self) -> bool {
+        INSIDE.with_borrow(|inside| inside.contains(&self.address()))
+    }
+
+    /// Marks the calling thread as running callbacks of this client, until the mark is dropped.
+    pub(super) fn enter_callbacks(&self) -> InCallback {
+        INSIDE.with_borrow_mut(|inside| inside.push(self.address()));
+        InCallback
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Wakes the driver if it sleeps.
+    pub(crate) fn wake(&self) {
+        if self.asleep.swap(false, Ordering::AcqRel) {
+            self.wake_now();
+        }
+    }
+
+    pub(crate) fn wake_now(&self) {
+        if let Some(waker) = self.waker.get() {
+            // Fails only where the system is out of resources; the driver then wakes at its next deadline.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Tells calls that wait to look again.
+    pub(super) fn notify(&self, core: &Core) {
+        if core.waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits on the condition variable, at most until `deadline`. With a manual clock nothing is waited for.
+    pub(super) fn wait<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, Core> {
+        core.waiters += 1;
+        let mut core = match deadline {
+            None => self.changed.wait(core).unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let wait = deadline.saturating_duration_since(self.now());
+                self.changed.wait_timeout(core, wait).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        core.waiters -= 1;
+        core
+    }
+
+    /// Waits until `ready` answers. Drives the loop itself where nobody else does.
+    pub(crate) fn wait_until<T>(
+        self: &Arc<Self>,
+        call: &'static str,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut(&mut Core) -> Option<Result<T>>,
+    ) -> Result<T> {
+        let deadline = timeout.and_then(|timeout| self.now().checked_add(timeout));
+        let mut core = self.lock();
+        loop {
+            if let Some(answer) = ready(&mut core) {
+                return answer;
+            }
+            if self.is_dispatcher() {
+                return Err(Error::WouldDeadlock(call));
+            }
+            if deadline.is_some_and(|deadline| self.now() >= deadline) {
+                return Err(Error::Timeout);
+            }
+            if let Some(mut driver) = core.driver.take() {
+                if core.socket.is_none() && core.happenings.is_empty() && core.phase != Phase::Dialing {
+                    core.driver = Some(driver);
+                    return Err(Error::NotConnected);
+                }
+                drop(core);
+                let progress = self.turn(&mut driver, deadline, usize::MAX);
+                core = self.release(driver);
+                if self.time.is_manual() && !progress {
+                    return match ready(&mut core) {
+                        Some(answer) => answer,
+                        None => Err(Error::Timeout),
+                    };
+                }
+            } else {
+                core = self.wait(core, deadline);
+            }
+        }
+    }
+
+    /// Writes a line to the log of the crate and to `on_log`.
+    pub(super) fn log_failure(self: &Arc<Self>, text: &str) {
+        super::logging::emit(self, super::LogLevel::Err, text);
+    }
+}
+
+impl Core {
+    /// Bytes that wait for the socket.
+    pub(super) fn unwritten(&mut self) -> usize {
+        self.writing.rest.len() + self.session.output().len()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.session.link(), Link::Settling | Link::Open)
+    }
+
+    /// Whether a loop of this crate moves the bytes, so that calls need not.
+    pub(super) fn is_driven(&self) -> bool {
+        self.driver.is_none() || self.running.is_some()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("handles", &self.handles).finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The clients whose callbacks the thread is running, by address.
+    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The calling thread runs callbacks.
+pub(super) struct InCallback;
+
+impl Drop for InCallback {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(|inside| inside.pop());
+    }
+}

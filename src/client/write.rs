@@ -1,0 +1,197 @@
+//! The write path: from the session's output to the socket.
+//!
+//! Whoever writes takes all bytes that wait, writes them with the lock released, and then tells the session. There is
+//! one writer at a time. A caller that finds the line quiet writes its packet itself, which has the latency of a
+//! direct write; in a burst it only appends, and the driver takes everything at once.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::{DisconnectReason, guard};
+use super::shared::{Core, Phase, Shared};
+use crate::session::{Link, OutBuffer};
+use crate::transport::Socket;
+
+/// The line counts as quiet when the last write ended longer ago than this: long against the time between two
+/// publishes of a burst, short against a round trip.
+const QUIET: Duration = Duration::from_micros(3);
+
+/// A publisher that finds this much unwritten waits for room ..
+pub(super) const HIGH_WATER: usize = 256 * 1024;
+/// .. until this much is left ..
+const LOW_WATER: usize = HIGH_WATER / 2;
+/// .. or until the peer has taken nothing for this long.
+const STALL: Duration = Duration::from_millis(100);
+
+/// At most this many pieces go into one system call.
+const SLICES: usize = 64;
+
+impl Shared {
+    /// Writes until nothing is left or the socket takes no more. Returns with the lock held again.
+    pub(super) fn flush<'a>(&'a self, core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        self.flush_rounds(core, usize::MAX)
+    }
+
+    /// As [`flush`](Self::flush), but takes what waits at most `rounds` times: others may append without end.
+    fn flush_rounds<'a>(&'a self, mut core: MutexGuard<'a, Core>, rounds: usize) -> MutexGuard<'a, Core> {
+        let mut rounds = rounds;
+        loop {
+            if rounds == 0 {
+                return core;
+            }
+            rounds -= 1;
+            if core.writing.busy || core.writing.blocked || core.writing.held > 0 {
+                return core;
+            }
+            let Some(socket) = core.socket.clone() else { return core };
+            let mut bytes = std::mem::take(&mut core.writing.rest);
+            bytes.take_from(core.session.output());
+            if bytes.is_empty() {
+                core.writing.rest = bytes;
+                self.after_write(&mut core);
+                return core;
+            }
+            core.writing.busy = true;
+            let (epoch, writable) = (core.epoch, core.writing.writable);
+            drop(core);
+
+            let (count, result) = write_all(&socket, &mut bytes);
+            let now = self.now();
+
+            core = self.lock();
+            core.writing.busy = false;
+            if core.epoch != epoch || core.socket.is_none() {
+                // The connection was replaced or ended meanwhile; its bytes are nobody's.
+                self.notify(&core);
+                continue;
+            }
+            core.writing.rest = bytes;
+            core.writing.last = now;
+            core.bytes.sent += count as u64;
+            if count > 0 {
+                core.writing.stalled = false;
+                core.session.wrote(now, count);
+                let written = core.session.written();
+                core.line.set_written(written);
+            }
+            match result {
+                Ok(()) => {}
+                // Writable again before we came back: try again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    core.writing.blocked = core.writing.writable == writable;
+                }
+                Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
+            }
+            self.notify(&core);
+        }
+    }
+
+    /// Everything is written: if the last of it was DISCONNECT, the connection is over.
+    fn after_write(&self, core: &mut Core) {
+        if core.session.link() == Link::Disconnecting && !core.writing.busy {
+            match core.closing_reason.take() {
+                None => self.end(core, DisconnectReason::Requested, Phase::Down),
+                Some(reason) => self.end(core, reason, Phase::Lost),
+            }
+        }
+    }
+
+    /// After `publish` appended to the output while a loop runs: writes, or leaves it to the driver. `quiet` says
+    /// whether nothing was waiting before.
+    pub(super) fn hand_over(&self, core: MutexGuard<'_, Core>, quiet: bool) {
+        if quiet && self.now().saturating_duration_since(core.writing.last) > QUIET {
+            self.write_or_wake(core);
+        } else {
+            drop(core);
+            self.wake();
+            // A driver that is in a callback writes when that returns; the keep-alive thread sees to it that this does
+            // not take long.
+            if self.in_user_code.load(Ordering::Acquire) && !self.flush_wanted.swap(true, Ordering::AcqRel) {
+                guard::look_again();
+            }
+        }
+    }
+
+    /// Writes once; what is left to do is left to the driver.
+    pub(super) fn write_or_wake(&self, core: MutexGuard<'_, Core>) {
+        let mut core = self.flush_rounds(core, 1);
+        let left = core.unwritten() > 0
+            || core.session.link() == Link::Disconnecting
+            || !core.happenings.is_empty()
+            || !core.session.events().is_empty()
+            || core.phase != Phase::Up;
+        drop(core);
+        if left {
+            self.wake();
+        }
+    }
+
+    /// Waits until the output has room again, while the peer takes anything at all.
+    pub(super) fn wait_for_room<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        if self.time.is_manual() {
+            return core;
+        }
+        let mut left = core.unwritten();
+        let mut deadline = Instant::now() + STALL;
+        while core.socket.is_some() && !core.writing.stalled && left > LOW_WATER {
+            if core.is_driven() {
+                self.wake();
+                core = self.wait(core, Some(deadline));
+            } else {
+                core = self.flush_blocking(core, deadline);
+            }
+            let now = core.unwritten();
+            if now < left {
+                deadline = Instant::now() + STALL;
+            } else if Instant::now() >= deadline {
+                core.writing.stalled = true;
+            }
+            left = now;
+        }
+        core
+    }
+
+    /// Without a loop: writes, and waits for the socket where it must, at most until `deadline`.
+    pub(super) fn flush_blocking<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        deadline: Instant,
+    ) -> MutexGuard<'a, Core> {
+        loop {
+            // Nobody polls, so nobody would report that the socket is writable again.
+            core.writing.blocked = false;
+            core = self.flush(core);
+            let left = deadline.saturating_duration_since(self.now());
+            if !core.writing.blocked || left.is_zero() {
+                return core;
+            }
+            let Some(socket) = core.socket.clone() else { return core };
+            drop(core);
+            let writable = socket.wait_writable(left);
+            core = self.lock();
+            if !matches!(writable, Ok(true)) {
+                return core;
+            }
+        }
+    }
+}
+
+/// Writes as much as the socket takes: how many bytes, and why it stopped.
+fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<()>) {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = bytes.io_slices(&mut slices);
+        match socket.write_vectored(&slices[..filled]) {
+            Ok(0) => return (count, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => {
+                bytes.advance(written);
+                count += written;
+            }
+            Err(error) => return (count, Err(error)),
+        }
+    }
+    (count, Ok(()))
+}
