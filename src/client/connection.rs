@@ -8,11 +8,11 @@ use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::Line;
 use super::shared::{Core, Happening, Phase, Running, Shared};
-use super::{DisconnectReason, SocketHandle, logging};
+use super::{CleanStart, DisconnectReason, Server, SocketHandle, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{Event, Link, Trace};
-use crate::transport::{self, Cancel, Socket};
+use crate::transport::{self, Cancel, DialOptions, Socket};
 
 /// A DISCONNECT that cannot be written for this long is given up.
 const CLOSING: Duration = Duration::from_millis(30);
@@ -50,9 +50,11 @@ impl Shared {
             self.keep_failure(run.clone());
             run?;
         }
-        let socket = dial(options, cancel)?;
+        let defaults = self.lock().dial_defaults.clone();
+        let (socket, server) = dial(options, &defaults, cancel)?;
         let handle = {
             let mut core = self.lock();
+            core.take_credentials(options.servers().get(server));
             self.adopt(&mut core, socket, epoch)?
         };
         if let Some(run) =
@@ -345,6 +347,28 @@ impl Shared {
     }
 }
 
+impl Core {
+    /// The credentials for the next CONNECT: those of the server's URL, else those that were set.
+    fn take_credentials(&mut self, server: Option<&Server>) {
+        let (username, password) = match server {
+            Some(server) if server.username.is_some() => (&server.username, &server.password),
+            _ => (&self.username, &self.password),
+        };
+        let settings = &mut self.session.settings;
+        settings.username.clone_from(username);
+        settings.password.clone_from(password);
+        if settings.version == ProtocolVersion::V5 {
+            let clean = match self.clean_start {
+                None => settings.clean_start,
+                Some(CleanStart::Always) => true,
+                Some(CleanStart::Never) => false,
+                Some(CleanStart::FirstOnly) => std::mem::take(&mut self.first_connection),
+            };
+            settings.clean_start = clean;
+        }
+    }
+}
+
 /// The log lines among the session's events: those of the command just given.
 fn take_traces(core: &mut Core) -> Vec<Trace> {
     let events = core.session.events();
@@ -358,16 +382,16 @@ fn take_traces(core: &mut Core) -> Vec<Trace> {
     lines
 }
 
-/// Tries the servers of the list in order.
-fn dial(options: &ConnectOptions, cancel: &Cancel) -> Result<Socket> {
+/// Tries the servers of the list in order: the socket, and which of them it leads to.
+fn dial(options: &ConnectOptions, defaults: &DialOptions, cancel: &Cancel) -> Result<(Socket, usize)> {
+    let dial_options = options.dial_options(defaults.clone());
     let mut last = None;
-    for target in options.targets() {
-        match transport::dial(&target, options.dial_options(), cancel) {
-            Ok(socket) => return Ok(socket),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(Error::NotConnected),
+    for (index, server) in options.servers().iter().enumerate() {
+        match transport::dial(&server.target, &dial_options, cancel) {
+            Ok(socket) => return Ok((socket, index)),
+            Err(_) if cancel.is_cancelled() => return Err(Error::NotConnected),
             Err(error) => last = Some(error),
         }
     }
     Err(last.map_or(Error::argument("host", "no server is named"), Error::from))
 }
-

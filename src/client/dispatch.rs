@@ -129,7 +129,7 @@ impl Shared {
         reason: ReasonCode,
         properties: &Properties,
     ) {
-        let flags = ConnectFlags { session_present };
+        let flags = ConnectFlags::new(session_present);
         if reason.is_failure() {
             if self.try_another_way(reason) {
                 return;
@@ -139,7 +139,6 @@ impl Shared {
             core.session_present = session_present;
             core.accepted_at = Some(self.now());
             core.last_reason = None;
-            core.connects += 1;
             log::info!(target: "callmq", "{}: connected", core.session.settings.client_id);
             self.notify(&core);
         }
@@ -189,7 +188,7 @@ impl Shared {
         received: Received,
     ) {
         let ticket = received.ticket;
-        let message = Message::from_received(received);
+        let message = Message::received(received, driver.acknowledged);
         let filters = &self.callbacks.filters;
         let mut result = Ok(());
         driver.matching.clear();
@@ -288,10 +287,7 @@ impl Shared {
         let Happening::Closed { socket, reason, properties } = closed else { return };
         let handle = SocketHandle::new(Arc::clone(&socket));
         let code = reason.reason_code();
-        let flags = DisconnectFlags {
-            is_disconnect_packet_from_server: matches!(reason, DisconnectReason::Server(_)),
-            reason: reason.clone(),
-        };
+        let flags = DisconnectFlags::new(reason.clone());
         let requested = matches!(reason, DisconnectReason::Requested);
         if std::mem::take(&mut self.lock().write_registered) {
             let slot = &self.callbacks.socket_unregister_write;

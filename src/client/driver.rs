@@ -108,7 +108,7 @@ impl Driver {
             self.undecoded = false;
             self.readable = self.socket.is_some();
             self.decoder = Decoder::new(core.session.settings.version);
-            if let Some(max) = core.session.settings.max_packet_size {
+            if let Some(max) = core.max_packet_size {
                 self.decoder.set_max_packet_size(max);
             }
         }
@@ -278,7 +278,6 @@ impl Shared {
             return true;
         }
         if count > 0 {
-            core.bytes.received += count as u64;
             core.session.received_bytes(now, count);
         }
         if let Some(reason) = ended {

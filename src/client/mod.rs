@@ -1,30 +1,311 @@
-//! The client.
+//! The client, in the shape of Python's `paho.mqtt.client`.
+//!
+//! `use callmq::client as mqtt;` stands for `import paho.mqtt.client as mqtt`. Make a [`Client`], register callbacks,
+//! connect, and let a loop move the bytes: [`Client::loop_start`] in a thread of its own, [`Client::loop_forever`] in
+//! this one, or [`Client::loop_once`] step by step. Without any loop, calls write by themselves, and the callbacks that
+//! follow from the writing run before the call returns.
+//!
+//! ```no_run
+//! use callmq::client as mqtt;
+//!
+//! fn main() -> mqtt::Result<()> {
+//!     let client = mqtt::Client::new("foo1");
+//!     client.on_connect(|client, _flags, _reason_code, _properties| client.subscribe("test/topic"));
+//!     client.on_message(|_client, msg| println!("{} {}", msg.topic, msg.payload));
+//!     client.connect("localhost")?;
+//!     client.loop_forever()
+//! }
+//! ```
 
+mod backoff;
+mod builder;
+mod callbacks;
 pub(crate) mod clock;
 mod codes;
 mod connect_options;
+mod connection;
 mod convert;
+mod dispatch;
+mod driver;
+mod guard;
+mod info;
 mod log_lines;
+mod logging;
+mod loops;
 mod message;
+mod messages;
 mod payload;
+mod publishing;
 mod reason;
 mod server;
+mod settings;
+mod shared;
+mod socket_handle;
 mod stats;
+mod write;
 
 pub use crate::codec::{
-    Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription,
-    Will,
+    Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription, Will,
 };
 pub use crate::error::{DecodeError, DropReason, Error, Result};
+pub use crate::session::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::TopicName;
 pub use crate::transport::{Stream, Waker};
+pub use builder::ClientBuilder;
 pub use codes::*;
 pub use connect_options::{ConnectOptions, Server};
 pub use convert::{
-    IntoConnect, IntoHost, IntoMessage, IntoPayload, IntoQos, IntoServer, IntoSubscribeOptions,
-    IntoSubscription, IntoSubscriptions, IntoTimeout, IntoTopics, Outcome, PayloadArg,
+    IntoConnect, IntoHost, IntoMessage, IntoPayload, IntoQos, IntoServer, IntoSubscribeOptions, IntoSubscription,
+    IntoSubscriptions, IntoTimeout, IntoTopics, Outcome, PayloadArg,
 };
+pub use info::{Delivery, MessageInfo, SubscribeInfo};
 pub use message::Message;
+pub use messages::Messages;
 pub use payload::Payload;
 pub use reason::{ConnectFlags, DisconnectFlags, DisconnectReason};
+pub use socket_handle::SocketHandle;
 pub use stats::Stats;
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::session::Link;
+use callbacks::Callbacks;
+use shared::{Phase, Shared};
+
+/// An MQTT client: a handle that is cheap to clone and can be used from any thread.
+///
+/// When the last handle is dropped, what was accepted is sent (for at most one second), DISCONNECT follows, and the
+/// thread of [`loop_start`](Self::loop_start) ends. The handles that callbacks get do not count; a closure that owns a
+/// clone of its own client keeps the client alive: give it a [`WeakClient`] from [`downgrade`](Self::downgrade), or let
+/// it use the handle that it gets.
+pub struct Client {
+    shared: Arc<Shared>,
+    /// Whether this is a handle of the user.
+    counted: bool,
+}
+
+/// A handle that does not keep its client alive.
+#[derive(Clone, Debug)]
+pub struct WeakClient {
+    shared: Weak<Shared>,
+}
+
+impl Client {
+    /// Makes a client for MQTT 3.1.1 with a clean session. Nothing is connected yet.
+    ///
+    /// An empty id lets the server choose one (in MQTT 3.1 a random one is made here).
+    pub fn new(client_id: impl Into<String>) -> Self {
+        Self::builder(client_id).build()
+    }
+
+    /// Starts a client with other settings than [`new`](Self::new) has.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("send_data123").clean_session(false).protocol(mqtt::MQTTv31).build();
+    /// assert_eq!(client.protocol(), mqtt::MQTTv31);
+    /// ```
+    pub fn builder(client_id: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(client_id.into())
+    }
+
+    fn lent(shared: Arc<Shared>) -> Self {
+        Self { shared, counted: false }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn callbacks(&self) -> &Callbacks {
+        &self.shared.callbacks
+    }
+
+    /// A handle that does not keep the client alive, for closures that the client owns.
+    pub fn downgrade(&self) -> WeakClient {
+        WeakClient { shared: Arc::downgrade(&self.shared) }
+    }
+
+    /// Connects to a server: opens the transport and writes CONNECT. Does not wait for the answer: that comes to
+    /// `on_connect` when a loop runs (see also [`wait_for_connect`](Self::wait_for_connect)).
+    ///
+    /// Forms: `"host"`, `("host", 1883)`, `("host", 1883, 60)` with the keep alive in seconds, `"mqtt://user:pw@host:1884"`,
+    /// a list of servers that are tried in order, [`ConnectOptions`]. Blocks for at most the connect time-out (5 s by
+    /// default), which covers name look-up and all addresses. A connection that is open is ended first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for an empty host, port 0 and the like; [`Error::Io`] as the system reports it: refused,
+    /// timed out, name not known. A loop, if one runs, goes on trying after such a failure.
+    pub fn connect(&self, target: impl IntoConnect) -> Result<()> {
+        self.configure(target)?;
+        self.shared.establish()
+    }
+
+    /// Stores where to connect to, and leaves the connecting to the loop. A connection that is open is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] as for [`connect`](Self::connect).
+    pub fn connect_async(&self, target: impl IntoConnect) -> Result<()> {
+        self.configure(target)?;
+        let mut core = self.shared.lock();
+        self.shared.end(&mut core, DisconnectReason::Requested, Phase::Async);
+        core.phase = Phase::Async;
+        core.epoch += 1;
+        core.cancel.cancel();
+        drop(core);
+        self.shared.wake_now();
+        Ok(())
+    }
+
+    /// [`connect`](Self::connect), and waits for the server's answer.
+    ///
+    /// `timeout` is in seconds or a [`Duration`]; `None` waits without limit. When nobody runs the loop, this call does
+    /// until the answer is here (and `on_connect` runs in it).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect) and [`wait_for_connect`](Self::wait_for_connect).
+    pub fn connect_and_wait(&self, target: impl IntoConnect, timeout: impl IntoTimeout) -> Result<ConnectFlags> {
+        let timeout = timeout.into_timeout()?;
+        if self.shared.is_dispatcher() {
+            return Err(Error::WouldDeadlock("connect_and_wait"));
+        }
+        self.connect(target)?;
+        self.await_connack("connect_and_wait", timeout)
+    }
+
+    /// Waits until the server has accepted the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with the server's code, [`Error::Timeout`]; why there is no connection, if no loop would make
+    /// one; [`Error::WouldDeadlock`] inside a callback.
+    pub fn wait_for_connect(&self, timeout: impl IntoTimeout) -> Result<()> {
+        self.await_connack("wait_for_connect", timeout.into_timeout()?).map(drop)
+    }
+
+    fn await_connack(&self, call: &'static str, timeout: Option<Duration>) -> Result<ConnectFlags> {
+        self.shared.wait_until(call, timeout, |core| match core.session.link() {
+            Link::Settling | Link::Open => Some(Ok(ConnectFlags::new(core.session_present))),
+            _ => match (&core.last_reason, core.phase) {
+                (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
+                (Some(reason), Phase::Lost) if core.running.is_none() => Some(Err(reason.clone().into_error())),
+                (_, Phase::New | Phase::Down | Phase::Async) if core.running.is_none() => {
+                    Some(Err(Error::NotConnected))
+                }
+                _ => None,
+            },
+        })
+    }
+
+    /// Connects again, as at the last [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if `connect` was never called; as [`connect`](Self::connect).
+    pub fn reconnect(&self) -> Result<()> {
+        self.shared.establish()
+    }
+
+    /// Ends the connection: DISCONNECT leaves behind everything that was written before, `on_disconnect` follows, and
+    /// the loop ends. Inside a callback all of this happens when the callback has returned.
+    ///
+    /// Messages of QoS 1 and 2 that are not acknowledged are kept for the next connection; see
+    /// [`flush`](Self::flush) to wait for them first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] if there is no connection; an attempt of the loop to make one ends all the same. What
+    /// `on_disconnect` failed with, where it ran in this call.
+    pub fn disconnect(&self) -> Result<()> {
+        self.shared.disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::new())
+    }
+
+    /// [`disconnect`](Self::disconnect) with a reason code and properties (MQTT 5.0).
+    ///
+    /// # Errors
+    ///
+    /// As [`disconnect`](Self::disconnect); [`Error::NotSupported`] for either before MQTT 5.0.
+    pub fn disconnect_with(&self, reason_code: ReasonCode, properties: Properties) -> Result<()> {
+        let plain = reason_code.value() == 0 && properties.is_empty();
+        if !plain && self.protocol() != ProtocolVersion::V5 {
+            return Err(Error::NotSupported("a reason code or properties of DISCONNECT need MQTT 5.0"));
+        }
+        properties.check_for(crate::codec::PacketType::Disconnect)?;
+        self.shared.disconnect(ReasonCode::disconnect(reason_code.value()), properties)
+    }
+
+    /// Whether the server has accepted the connection and it has not ended.
+    pub fn is_connected(&self) -> bool {
+        self.shared.lock().is_connected()
+    }
+
+    /// Waits until everything that was accepted is finished: written, and acknowledged where the QoS asks for it.
+    ///
+    /// `timeout` is in seconds or a [`Duration`]; `None` waits without limit. When nobody runs the loop, this call does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`]; [`Error::NotConnected`] if there is no connection and no loop that would make one;
+    /// [`Error::WouldDeadlock`] inside a callback.
+    pub fn flush(&self, timeout: impl IntoTimeout) -> Result<()> {
+        self.shared.wait_until("flush", timeout.into_timeout()?, |core| {
+            let done = core.session.unfinished_outgoing() == 0 && core.unwritten() == 0 && !core.writing.busy;
+            done.then_some(Ok(()))
+        })
+    }
+
+    /// What the client has counted, and what it holds at the moment.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+}
+
+impl WeakClient {
+    /// The client, if a handle of the user still exists.
+    pub fn upgrade(&self) -> Option<Client> {
+        let shared = self.shared.upgrade()?;
+        let handles = &shared.handles;
+        let counted = |count: usize| if count == 0 { None } else { Some(count + 1) };
+        handles.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted).ok()?;
+        Some(Client { shared, counted: true })
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+impl Clone for Client {
+    /// Another handle of the user, also when cloned from one that a callback was lent.
+    fn clone(&self) -> Self {
+        self.shared.handles.fetch_add(1, Ordering::AcqRel);
+        Self { shared: Arc::clone(&self.shared), counted: true }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.counted && self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.last_handle_dropped();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = self.shared.lock();
+        f.debug_struct("Client")
+            .field("client_id", &core.session.settings.client_id)
+            .field("connected", &core.is_connected())
+            .finish_non_exhaustive()
+    }
+}

@@ -9,9 +9,9 @@ use super::{
     Client, IntoPayload, IntoQos, IntoSubscriptions, IntoTopics, Message, MessageInfo, Outcome, SubscribeInfo,
 };
 use super::info::Tracker;
-use crate::codec::{MAX_REMAINING_LENGTH, Properties, QoS, Subscription};
+use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, Subscription};
 use crate::error::{Error, Result};
-use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, WhenFull};
+use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, Received, WhenFull};
 use crate::topic::{check_filter, check_topic};
 
 /// Messages and subscriptions.
@@ -64,7 +64,7 @@ impl Client {
         let qos = qos.into_qos()?;
         let message = Outgoing {
             topic: topic.as_ref(),
-            payload: payload.into_payload(),
+            payload: payload.into_payload().into_inner(),
             qos,
             retain,
             properties: &NO_PROPERTIES,
@@ -78,14 +78,11 @@ impl Client {
     ///
     /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0.
     pub fn publish_message(&self, message: Message) -> Result<MessageInfo> {
-        let outgoing = Outgoing {
-            topic: &message.topic,
-            payload: PayloadRef::Shared(message.payload.clone().into_bytes()),
-            qos: message.qos,
-            retain: message.retain,
-            properties: &message.properties,
-        };
-        self.shared().publish(&outgoing)
+        if !message.properties.is_empty() && self.protocol() != ProtocolVersion::V5 {
+            return Err(Error::NotSupported("properties need MQTT 5.0"));
+        }
+        message.properties.check_for(PacketType::Publish)?;
+        self.shared().publish(&message.outgoing())
     }
 
     /// Subscribes to one filter or several.
@@ -166,7 +163,7 @@ impl Client {
     /// acknowledged already, is of QoS 0, or was not received at all.
     pub fn ack(&self, message: &Message) -> Result<()> {
         let ticket: AckTicket =
-            message.ticket().ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
+            message.ticket.ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
         let shared = self.shared();
         let mut core = shared.lock();
         if !core.manual_ack {
@@ -184,11 +181,11 @@ impl Client {
         let dropped = core.session.drop_outgoing();
         shared.notify(&core);
         drop(core);
-        dropped.into_iter().map(Message::from_publish).collect()
+        dropped.into_iter().map(|publish| Message::received(Received { publish, ticket: None }, shared.now())).collect()
     }
 }
 
-static NO_PROPERTIES: Properties = Properties::EMPTY;
+static NO_PROPERTIES: Properties = Properties::new();
 
 impl Shared {
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {

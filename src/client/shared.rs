@@ -21,11 +21,11 @@ use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Line, Tracker};
-use super::{Client, DisconnectReason};
+use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
-use crate::transport::{Cancel, Socket};
+use crate::transport::{Cancel, DialOptions, Socket};
 
 /// What the handles share.
 pub(crate) struct Shared {
@@ -72,6 +72,15 @@ pub(crate) struct Core {
     /// It is the loop that makes that attempt.
     pub(super) loop_dials: bool,
     pub(super) retry_first_connection: bool,
+    /// How to connect, where the options of `connect` say nothing.
+    pub(super) dial_defaults: DialOptions,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<bytes::Bytes>,
+    pub(super) clean_start: Option<CleanStart>,
+    /// No connection was made since `connect` was called.
+    pub(super) first_connection: bool,
+    pub(super) transport: Transport,
+    pub(super) max_packet_size: Option<u32>,
     pub(super) backoff: Backoff,
     pub(super) reconnect_on_failure: bool,
     pub(super) manual_ack: bool,
@@ -99,15 +108,6 @@ pub(crate) struct Core {
     pub(super) reconnect_now: bool,
     /// Why the connection is being closed behind a DISCONNECT that is still to be written; `None`: the user asked.
     pub(super) closing_reason: Option<DisconnectReason>,
-    pub(super) connects: u64,
-    pub(super) bytes: Bytes,
-}
-
-/// Counters that the session does not keep.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bytes {
-    pub(super) sent: u64,
-    pub(super) received: u64,
 }
 
 /// The state of the write path, see `write.rs`.
@@ -163,7 +163,7 @@ pub(crate) enum Happening {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, time: TimeSource, reconnect_on_failure: bool, manual_ack: bool) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, time: TimeSource) -> Arc<Self> {
         let now = time.now();
         Arc::new_cyclic(|weak| Self {
             core: Mutex::new(Core {
@@ -180,9 +180,16 @@ impl Shared {
                 cancel: Cancel::default(),
                 loop_dials: false,
                 retry_first_connection: false,
+                dial_defaults: DialOptions::default(),
+                username: None,
+                password: None,
+                clean_start: None,
+                first_connection: true,
+                transport: Transport::Tcp,
+                max_packet_size: None,
                 backoff: Backoff::default(),
-                reconnect_on_failure,
-                manual_ack,
+                reconnect_on_failure: true,
+                manual_ack: false,
                 suppress_exceptions: false,
                 happenings: VecDeque::new(),
                 callback_error: None,
@@ -204,8 +211,6 @@ impl Shared {
                 abandoned: false,
                 reconnect_now: false,
                 closing_reason: None,
-                connects: 0,
-                bytes: Bytes::default(),
             }),
             changed: Condvar::new(),
             callbacks: Callbacks::default(),

@@ -69,7 +69,6 @@ impl Shared {
             }
             core.writing.rest = bytes;
             core.writing.last = now;
-            core.bytes.sent += count as u64;
             if count > 0 {
                 core.writing.stalled = false;
                 core.session.wrote(now, count);

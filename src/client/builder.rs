@@ -1,0 +1,95 @@
+//! Making a client.
+
+use super::clock::{Clock, TimeSource};
+use super::shared::Shared;
+use super::{Client, ProtocolVersion, Transport};
+use crate::session::{OfflineQueue, Settings};
+
+/// Settings for a new [`Client`], made by [`Client::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes no client until `build` is called"]
+pub struct ClientBuilder {
+    settings: Settings,
+    time: TimeSource,
+    transport: Transport,
+    reconnect_on_failure: bool,
+    manual_ack: bool,
+    max_packet_size: Option<u32>,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(client_id: String) -> Self {
+        Self {
+            settings: Settings { client_id, ..Settings::default() },
+            time: TimeSource::System,
+            transport: Transport::Tcp,
+            reconnect_on_failure: true,
+            manual_ack: false,
+            max_packet_size: None,
+        }
+    }
+
+    /// Whether the server forgets subscriptions and messages when the connection ends. Defaults to `true`. A lasting
+    /// session needs a client id.
+    pub fn clean_session(mut self, clean: bool) -> Self {
+        self.settings.clean_start = clean;
+        self
+    }
+
+    /// The version of MQTT. Defaults to 3.1.1.
+    pub fn protocol(mut self, version: ProtocolVersion) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// What carries the connection. Defaults to TCP.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Whether the loops connect again after a failure. Defaults to `true`.
+    pub fn reconnect_on_failure(mut self, on: bool) -> Self {
+        self.reconnect_on_failure = on;
+        self
+    }
+
+    /// Whether the application acknowledges messages itself, see [`Client::ack`]. Defaults to `false`.
+    pub fn manual_ack(mut self, on: bool) -> Self {
+        self.manual_ack = on;
+        self
+    }
+
+    /// The bounds of the outgoing queue, see [`OfflineQueue`].
+    pub fn offline_queue(mut self, queue: OfflineQueue) -> Self {
+        self.settings.queue = queue;
+        self
+    }
+
+    /// The largest packet that is accepted, in bytes. A server that sends a larger one is disconnected before any
+    /// memory is taken for it. Defaults to what the protocol allows, 268,435,460.
+    pub fn max_packet_size(mut self, bytes: u32) -> Self {
+        self.max_packet_size = Some(bytes);
+        self
+    }
+
+    /// Takes the time from a clock that is moved by hand: see [`Clock`].
+    #[cfg_attr(not(feature = "testing"), doc(hidden))]
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.time = TimeSource::Manual(clock.clone());
+        self
+    }
+
+    /// Makes the client. Nothing is connected yet.
+    pub fn build(self) -> Client {
+        let shared = Shared::new(self.settings, self.time);
+        {
+            let mut core = shared.lock();
+            core.reconnect_on_failure = self.reconnect_on_failure;
+            core.manual_ack = self.manual_ack;
+            core.max_packet_size = self.max_packet_size;
+            core.transport = self.transport;
+        }
+        Client { shared, counted: true }
+    }
+}

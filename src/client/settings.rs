@@ -1,0 +1,437 @@
+//! Settings of the client, under their paho names.
+
+use std::any::Any;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::connect_options::ConnectOptions;
+use super::shared::{Core, Phase, Shared};
+use super::{
+    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Stats, Transport,
+    logging,
+};
+use crate::codec::{Properties, ProtocolVersion, Will};
+use crate::error::{Error, Result};
+use crate::topic::{TopicName, check_topic};
+use crate::transport::DialOptions;
+
+/// Settings. Those of a connection take effect at the next one.
+impl Client {
+    /// Sets the user name and the password; `None` for the name clears both. Takes effect at the next connection, so
+    /// [`on_pre_connect`](Self::on_pre_connect) can refresh them.
+    ///
+    /// ```
+    /// # let client = callmq::client::Client::default();
+    /// client.username_pw_set("user", "secret");
+    /// client.username_pw_set("user", None);
+    /// client.username_pw_set(None, None);
+    /// ```
+    pub fn username_pw_set<'a>(&self, username: impl Into<Option<&'a str>>, password: impl Into<Option<&'a str>>) {
+        let username = username.into().map(str::to_owned);
+        let password = password.into().map(|password| Bytes::copy_from_slice(password.as_bytes()));
+        let mut core = self.shared().lock();
+        core.password = if username.is_some() { password } else { None };
+        core.username = username;
+    }
+
+    /// The user name, if one is set.
+    pub fn username(&self) -> Option<String> {
+        self.shared().lock().username.clone()
+    }
+
+    /// Sets the message that the server publishes when the connection ends without DISCONNECT.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a topic that is not valid, a QoS over 2, a payload over 65,535 bytes.
+    pub fn will_set<'a>(
+        &self,
+        topic: impl AsRef<str>,
+        payload: impl IntoPayload<'a>,
+        qos: impl IntoQos,
+        retain: bool,
+    ) -> Result<()> {
+        let topic = topic.as_ref();
+        check_topic(topic)?;
+        let payload = Bytes::from(payload.into_payload());
+        if payload.len() > usize::from(u16::MAX) {
+            return Err(Error::argument("payload", "of a will must not be larger than 65,535 bytes"));
+        }
+        let will = Will {
+            topic: TopicName::from_checked(topic),
+            payload,
+            qos: qos.into_qos()?,
+            retain,
+            properties: Properties::new(),
+        };
+        self.shared().lock().session.settings.will = Some(will);
+        Ok(())
+    }
+
+    /// Forgets the will.
+    pub fn will_clear(&self) {
+        self.shared().lock().session.settings.will = None;
+    }
+
+    /// The topic of the will, if one is set.
+    pub fn will_topic(&self) -> Option<String> {
+        self.shared().lock().session.settings.will.as_ref().map(|will| will.topic.to_string())
+    }
+
+    /// The payload of the will, if one is set.
+    pub fn will_payload(&self) -> Option<Bytes> {
+        self.shared().lock().session.settings.will.as_ref().map(|will| will.payload.clone())
+    }
+
+    /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest. Each attempt doubles
+    /// the delay. Defaults to 1 s and 120 s. Starts with the first delay again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a negative or absent delay.
+    pub fn reconnect_delay_set(&self, min: impl IntoTimeout, max: impl IntoTimeout) -> Result<()> {
+        let absent = Error::argument("delay", "must be a number of seconds or a Duration");
+        let min = min.into_timeout()?.ok_or_else(|| absent.clone())?;
+        let max = max.into_timeout()?.ok_or(absent)?;
+        self.shared().lock().backoff.set_delays(min, max);
+        Ok(())
+    }
+
+    /// Sets by which part of itself each delay varies by chance, up or down: 0 (not at all) to 1. Defaults to 0.25, so
+    /// that many clients do not come back in the same moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] outside of 0 to 1.
+    pub fn reconnect_jitter_set(&self, part: f64) -> Result<()> {
+        if !(0.0..=1.0).contains(&part) {
+            return Err(Error::argument("part", "must be between 0 and 1"));
+        }
+        self.shared().lock().backoff.set_jitter(part);
+        Ok(())
+    }
+
+    /// Sets how many messages of QoS 1 and 2 may be on their way at once; 0 sets no limit but the protocol's 65,535.
+    /// Defaults to 20.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] while a connection is open.
+    pub fn max_inflight_messages_set(&self, inflight: u16) -> Result<()> {
+        self.unconnected()?.session.settings.max_inflight = inflight;
+        Ok(())
+    }
+
+    /// How many messages of QoS 1 and 2 may be on their way at once.
+    pub fn max_inflight_messages(&self) -> u16 {
+        self.shared().lock().session.settings.max_inflight
+    }
+
+    /// Sets how many messages may wait in the outgoing queue; 0 sets no limit on their number (their bytes stay
+    /// bounded, see [`offline_queue_set`](Self::offline_queue_set)). Defaults to 100,000.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] while a connection is open.
+    pub fn max_queued_messages_set(&self, messages: usize) -> Result<&Self> {
+        self.unconnected()?.session.settings.queue.max_messages = messages;
+        Ok(self)
+    }
+
+    /// How many messages may wait in the outgoing queue.
+    pub fn max_queued_messages(&self) -> usize {
+        self.shared().lock().session.settings.queue.max_messages
+    }
+
+    /// Sets the bounds of the outgoing queue, and what happens to a message that finds it full.
+    pub fn offline_queue_set(&self, queue: OfflineQueue) {
+        self.shared().lock().session.settings.queue = queue;
+    }
+
+    /// Sets when subscriptions are renewed. Defaults to [`Resubscribe::IfSessionLost`].
+    pub fn resubscribe_set(&self, policy: Resubscribe) {
+        self.shared().lock().session.settings.resubscribe = policy;
+    }
+
+    /// Sets what becomes of unacknowledged messages when the server has lost the session. Defaults to
+    /// [`OnSessionLost::Resend`].
+    pub fn on_session_lost_set(&self, policy: OnSessionLost) {
+        self.shared().lock().session.settings.on_session_lost = policy;
+    }
+
+    /// Whether SUBSCRIBE and PUBLISH wait until `on_connect` has returned. In MQTT 3.1 and 3.1.1 they follow CONNECT at
+    /// once by default, as with paho; in MQTT 5.0 they always wait.
+    pub fn wait_for_connack_set(&self, on: bool) {
+        self.shared().lock().session.settings.wait_for_connack = on;
+    }
+
+    /// Whether the application acknowledges messages of QoS 1 and 2 itself, with [`ack`](Self::ack). Defaults to `false`.
+    pub fn manual_ack_set(&self, on: bool) {
+        self.shared().lock().manual_ack = on;
+    }
+
+    /// Whether what callbacks fail with is only logged, and not reported to the caller of the loop. Defaults to `false`.
+    #[doc(alias = "suppress_exceptions")]
+    pub fn suppress_exceptions_set(&self, on: bool) {
+        self.shared().lock().suppress_exceptions = on;
+    }
+
+    /// Whether the loops connect again after a failure. Defaults to `true`.
+    pub fn reconnect_on_failure_set(&self, on: bool) {
+        self.shared().lock().reconnect_on_failure = on;
+    }
+
+    /// Marks connections as those of a bridge, an extension of mosquitto: the server then does not send back what this
+    /// client publishes, and keeps the retain flag of what it sends. Takes effect at the next connection; not in MQTT 5.0.
+    pub fn enable_bridge_mode(&self) {
+        self.shared().lock().session.settings.bridge = true;
+    }
+
+    /// Writes log lines to the [`log`](https://docs.rs/log) crate (target `callmq`). On by default. Independent of `on_log`.
+    pub fn enable_logger(&self) {
+        self.shared().logger.store(true, Ordering::Relaxed);
+        self.trace_packets();
+    }
+
+    /// Stops writing log lines to the `log` crate.
+    pub fn disable_logger(&self) {
+        self.shared().logger.store(false, Ordering::Relaxed);
+        self.trace_packets();
+    }
+
+    /// Stores a value that callbacks can get with [`user_data_get`](Self::user_data_get).
+    pub fn user_data_set<T: Any + Send + Sync>(&self, value: T) {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        let previous = self.user_data().replace(value);
+        drop(previous);
+    }
+
+    /// The value of [`user_data_set`](Self::user_data_set), if one of this type was stored.
+    ///
+    /// ```
+    /// # let client = callmq::client::Client::default();
+    /// client.user_data_set(vec![1, 2, 3]);
+    /// let numbers = client.user_data_get::<Vec<i32>>().expect("stored above");
+    /// assert_eq!(numbers.len(), 3);
+    /// assert!(client.user_data_get::<String>().is_none());
+    /// ```
+    pub fn user_data_get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let value = self.user_data().clone()?;
+        value.downcast().ok()
+    }
+
+    fn user_data(&self) -> MutexGuard<'_, Option<Arc<dyn Any + Send + Sync>>> {
+        self.shared().user_data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the keep alive in seconds: how long either direction may be silent before a PINGREQ is sent; 0 turns pings
+    /// off. Defaults to 60. Takes effect at the next connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] while a connection is open.
+    pub fn keepalive_set(&self, seconds: u16) -> Result<()> {
+        self.unconnected()?.session.settings.keep_alive = seconds;
+        Ok(())
+    }
+
+    /// The keep alive in seconds.
+    pub fn keepalive(&self) -> u16 {
+        self.shared().lock().session.settings.keep_alive
+    }
+
+    /// Sets how long a PINGRESP may take before the connection counts as lost. Defaults to the keep alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a negative time.
+    pub fn ping_timeout_set(&self, timeout: impl IntoTimeout) -> Result<()> {
+        let timeout = timeout.into_timeout()?;
+        self.shared().lock().session.settings.ping_timeout = timeout;
+        Ok(())
+    }
+
+    /// Sets how long connecting may take: name look-up and all addresses together, and the CONNACK as long again.
+    /// Defaults to 5 s.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a time of zero, negative or absent; [`Error::InvalidState`] while a connection is open.
+    pub fn connect_timeout_set(&self, timeout: impl IntoTimeout) -> Result<()> {
+        let timeout = timeout.into_timeout()?.filter(|timeout| !timeout.is_zero());
+        let timeout = timeout.ok_or(Error::argument("timeout", "must be more than zero"))?;
+        let mut core = self.unconnected()?;
+        core.dial_defaults.connect_timeout = timeout;
+        core.session.settings.connack_timeout = timeout;
+        Ok(())
+    }
+
+    /// How long connecting may take.
+    pub fn connect_timeout(&self) -> Duration {
+        self.shared().lock().dial_defaults.connect_timeout
+    }
+
+    /// Whether the socket sends small packets at once (`TCP_NODELAY`). Defaults to `true`: packets are put together here.
+    pub fn tcp_nodelay_set(&self, on: bool) {
+        self.shared().lock().dial_defaults.tcp_nodelay = on;
+    }
+
+    /// Sets where to connect to with [`reconnect`](Self::reconnect), in the forms of [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] while a connection is open.
+    pub fn host_set(&self, target: impl IntoConnect) -> Result<()> {
+        drop(self.unconnected()?);
+        self.configure(target)
+    }
+
+    /// The server of the last `connect`, as text. `None` before.
+    pub fn host(&self) -> Option<String> {
+        let core = self.shared().lock();
+        core.options.as_ref()?.servers().first().map(ToString::to_string)
+    }
+
+    /// The client id: the one given, or the one that was made because an empty one was refused.
+    pub fn client_id(&self) -> String {
+        self.shared().lock().session.settings.client_id.clone()
+    }
+
+    /// The version of MQTT. It may change from 3.1.1 to 3.1 when the server refuses the former.
+    pub fn protocol(&self) -> ProtocolVersion {
+        self.shared().lock().session.settings.version
+    }
+
+    /// What carries the connection.
+    pub fn transport(&self) -> Transport {
+        self.shared().lock().transport
+    }
+
+    /// Starts afresh, as if the client had just been made with this id: the connection is closed without DISCONNECT,
+    /// and session, queue and settings are forgotten. Callbacks stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] while a loop runs; [`Error::WouldDeadlock`] inside a callback.
+    pub fn reinitialise(&self, client_id: impl Into<String>, clean_session: bool) -> Result<()> {
+        self.shared().reinitialise(client_id.into(), clean_session)
+    }
+
+    /// The core, unless a connection is open.
+    fn unconnected(&self) -> Result<MutexGuard<'_, Core>> {
+        let core = self.shared().lock();
+        match core.phase {
+            Phase::Dialing | Phase::Up => Err(Error::InvalidState("not while a connection is open")),
+            _ => Ok(core),
+        }
+    }
+
+    /// Stores where to connect to.
+    pub(super) fn configure(&self, target: impl IntoConnect) -> Result<()> {
+        let options = target.into_connect()?;
+        let mut core = self.shared().lock();
+        core.configure(options)
+    }
+
+    /// `on_publish` was set: messages of QoS 0 are reported from now on.
+    pub(super) fn report_qos0(&self) {
+        self.shared().lock().session.settings.report_qos0 = true;
+    }
+
+    /// Somebody may want to see each packet.
+    pub(super) fn trace_packets(&self) {
+        let wanted = logging::wanted(self.shared());
+        self.shared().lock().session.settings.trace = wanted;
+    }
+}
+
+impl Core {
+    fn configure(&mut self, options: ConnectOptions) -> Result<()> {
+        let settings = &mut self.session.settings;
+        options.check_version(settings.version)?;
+        if self.transport != Transport::Tcp {
+            return Err(Error::NotSupported("only TCP is available"));
+        }
+        if settings.version != ProtocolVersion::V5 && !settings.clean_start && settings.client_id.is_empty() {
+            return Err(Error::argument("client_id", "must be given if clean session is false"));
+        }
+        if settings.version == ProtocolVersion::V31 && settings.client_id.is_empty() {
+            settings.client_id = super::dispatch::random_client_id();
+        }
+        if let Some(seconds) = options.keep_alive_seconds() {
+            settings.keep_alive = seconds;
+        }
+        settings.connect_properties = options.connect_properties().clone();
+        self.clean_start = options.clean_start_setting();
+        self.first_connection = true;
+        settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
+        self.options = Some(Arc::new(options));
+        self.backoff.reset();
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub(super) fn stats(&self) -> Stats {
+        let mut core = self.lock();
+        let counters = core.session.counters();
+        let unwritten = core.unwritten();
+        Stats {
+            messages_sent: counters.messages_sent.iter().sum(),
+            messages_received: counters.messages_received.iter().sum(),
+            messages_acknowledged: counters.acknowledged,
+            messages_resent: counters.resent,
+            messages_dropped: counters.dropped,
+            packets_sent: counters.packets_sent,
+            packets_received: counters.packets_received,
+            bytes_sent: counters.bytes_sent,
+            bytes_received: counters.bytes_received,
+            connects: counters.accepted,
+            connected: core.is_connected(),
+            queued_messages: core.session.queued(),
+            queued_bytes: core.session.queued_bytes(),
+            inflight: core.session.inflight(),
+            unacknowledged: core.session.unacknowledged(),
+            output_bytes: unwritten,
+        }
+    }
+
+    fn reinitialise(self: &Arc<Self>, client_id: String, clean_session: bool) -> Result<()> {
+        if self.is_dispatcher() {
+            return Err(Error::WouldDeadlock("reinitialise"));
+        }
+        let mut core = self.lock();
+        if core.running.is_some() {
+            return Err(Error::InvalidState("not while a network loop runs"));
+        }
+        let Some(mut driver) = core.driver.take() else {
+            return Err(Error::InvalidState("not while a network loop runs"));
+        };
+        driver.reset();
+        self.drop_connection(&mut core);
+        core.session.abandon();
+        let kept = crate::session::Settings {
+            client_id,
+            clean_start: clean_session,
+            report_qos0: core.session.settings.report_qos0,
+            trace: core.session.settings.trace,
+            ..crate::session::Settings::default()
+        };
+        core.session = crate::session::Session::new(kept);
+        core.phase = Phase::New;
+        core.epoch += 1;
+        core.options = None;
+        core.username = None;
+        core.password = None;
+        core.dial_defaults = DialOptions::default();
+        core.happenings.clear();
+        core.callback_error = None;
+        core.last_reason = None;
+        core.driver = Some(driver);
+        self.notify(&core);
+        Ok(())
+    }
+}
