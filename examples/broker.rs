@@ -29,5 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The cause of an error, where it has one.
 fn reason(error: &callmq::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }

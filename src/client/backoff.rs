@@ -22,7 +22,13 @@ pub(crate) struct Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         let (min, max) = (Duration::from_secs(1), Duration::from_secs(120));
-        Self { min, max, jitter: 0.25, next: min, attempts: 0 }
+        Self {
+            min,
+            max,
+            jitter: 0.25,
+            next: min,
+            attempts: 0,
+        }
     }
 }
 
@@ -102,7 +108,11 @@ mod tests {
         backoff.set_delays(Duration::from_secs(100), Duration::from_secs(110));
         let mut seen_low = false;
         for _ in 0..200 {
-            let delay = Backoff { next: Duration::from_secs(100), ..backoff.clone() }.take();
+            let delay = Backoff {
+                next: Duration::from_secs(100),
+                ..backoff.clone()
+            }
+            .take();
             assert!((75.0..=110.0).contains(&delay.as_secs_f64()), "{delay:?}");
             seen_low |= delay < Duration::from_secs(90);
         }

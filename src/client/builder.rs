@@ -20,7 +20,10 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(super) fn new(client_id: String) -> Self {
         Self {
-            settings: Settings { client_id, ..Settings::default() },
+            settings: Settings {
+                client_id,
+                ..Settings::default()
+            },
             time: TimeSource::System,
             transport: Transport::Tcp,
             reconnect_on_failure: true,
@@ -90,6 +93,9 @@ impl ClientBuilder {
             core.max_packet_size = self.max_packet_size;
             core.transport = self.transport;
         }
-        Client { shared, counted: true }
+        Client {
+            shared,
+            counted: true,
+        }
     }
 }

@@ -19,7 +19,8 @@ use crate::topic::{FilterId, FilterMap};
 pub(crate) type OnConnect = dyn FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
 pub(crate) type OnConnectFail = dyn FnMut(&Client, &Error) -> Result<()> + Send;
 pub(crate) type OnPreConnect = dyn FnMut(&Client) -> Result<()> + Send;
-pub(crate) type OnDisconnect = dyn FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
+pub(crate) type OnDisconnect =
+    dyn FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
 pub(crate) type OnMessage = dyn FnMut(&Client, &Message) -> Result<()> + Send;
 pub(crate) type OnPublish = dyn FnMut(&Client, u16, ReasonCode, &Properties) -> Result<()> + Send;
 pub(crate) type OnSubscribe = dyn FnMut(&Client, u16, &[ReasonCode], &Properties) -> Result<()> + Send;
@@ -105,7 +106,13 @@ impl<F: ?Sized> Slot<F> {
 
 impl<F: ?Sized> Default for Slot<F> {
     fn default() -> Self {
-        Self { closure: Mutex::new(Kept { closure: None, generation: 0 }), set: AtomicBool::new(false) }
+        Self {
+            closure: Mutex::new(Kept {
+                closure: None,
+                generation: 0,
+            }),
+            set: AtomicBool::new(false),
+        }
     }
 }
 
@@ -119,8 +126,14 @@ impl<F: ?Sized> fmt::Debug for Slot<F> {
 pub(crate) fn guarded<T>(name: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Error::Callback { callback: name, message: describe(&error).into() }),
-        Err(panic) => Err(Error::Callback { callback: name, message: panic_text(&*panic).into() }),
+        Ok(Err(error)) => Err(Error::Callback {
+            callback: name,
+            message: describe(&error).into(),
+        }),
+        Err(panic) => Err(Error::Callback {
+            callback: name,
+            message: panic_text(&*panic).into(),
+        }),
     }
 }
 
@@ -174,17 +187,23 @@ pub(crate) struct Filters {
     any: AtomicBool,
 }
 
+#[derive(Debug)]
 pub(crate) struct FilterSlot {
+    pub(crate) filter: Box<str>,
     pub(crate) slot: Slot<OnMessage>,
     /// Whether `subscribe_with` made it: it may stand beside others of the same filter.
     subscribed: bool,
 }
 
 impl FilterSlot {
-    fn new(closure: Box<OnMessage>, subscribed: bool) -> Arc<Self> {
+    fn new(filter: &str, closure: Box<OnMessage>, subscribed: bool) -> Arc<Self> {
         let slot = Slot::default();
         slot.set(closure);
-        Arc::new(Self { slot, subscribed })
+        Arc::new(Self {
+            filter: filter.into(),
+            slot,
+            subscribed,
+        })
     }
 }
 
@@ -195,7 +214,7 @@ impl Filters {
 
     /// Sets the one closure of `message_callback_add` for this filter, which is valid.
     pub(crate) fn set(&self, filter: &str, closure: Box<OnMessage>) -> Result<()> {
-        let entry = FilterSlot::new(closure, false);
+        let entry = FilterSlot::new(filter, closure, false);
         let mut replaced = Vec::new();
         {
             let mut map = self.map();
@@ -215,7 +234,9 @@ impl Filters {
 
     /// Adds a closure beside those that the filter has.
     pub(crate) fn add(&self, filter: &str, closure: Box<OnMessage>) -> Result<FilterId> {
-        let id = self.map().insert(filter, FilterSlot::new(closure, true))?;
+        let id = self
+            .map()
+            .insert(filter, FilterSlot::new(filter, closure, true))?;
         self.any.store(true, Ordering::Release);
         Ok(id)
     }
@@ -249,7 +270,9 @@ impl Filters {
 
 impl fmt::Debug for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filters").field("any", &!self.is_empty()).finish_non_exhaustive()
+        f.debug_struct("Filters")
+            .field("any", &!self.is_empty())
+            .finish_non_exhaustive()
     }
 }
 
@@ -301,7 +324,11 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn set(&self, closure: Arc<OnLog>) {
-        let previous = self.closure.lock().unwrap_or_else(PoisonError::into_inner).replace(closure);
+        let previous = self
+            .closure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(closure);
         self.set.store(true, Ordering::Release);
         drop(previous);
     }
@@ -314,13 +341,18 @@ impl Log {
         if !self.is_set() {
             return None;
         }
-        self.closure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.closure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("set", &self.is_set()).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("set", &self.is_set())
+            .finish_non_exhaustive()
     }
 }
 
@@ -349,9 +381,11 @@ impl Client {
         F: FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().connect.set(Box::new(move |client, flags, reason, properties| {
-            callback(client, flags, reason, properties).into_result()
-        }));
+        self.callbacks()
+            .connect
+            .set(Box::new(move |client, flags, reason, properties| {
+                callback(client, flags, reason, properties).into_result()
+            }));
         self
     }
 
@@ -362,9 +396,9 @@ impl Client {
         F: FnMut(&Client, &Error) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .connect_fail
-            .set(Box::new(move |client, error| callback(client, error).into_result()));
+        self.callbacks().connect_fail.set(Box::new(move |client, error| {
+            callback(client, error).into_result()
+        }));
         self
     }
 
@@ -375,7 +409,9 @@ impl Client {
         F: FnMut(&Client) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().pre_connect.set(Box::new(move |client| callback(client).into_result()));
+        self.callbacks()
+            .pre_connect
+            .set(Box::new(move |client| callback(client).into_result()));
         self
     }
 
@@ -386,9 +422,11 @@ impl Client {
         F: FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().disconnect.set(Box::new(move |client, flags, reason, properties| {
-            callback(client, flags, reason, properties).into_result()
-        }));
+        self.callbacks()
+            .disconnect
+            .set(Box::new(move |client, flags, reason, properties| {
+                callback(client, flags, reason, properties).into_result()
+            }));
         self
     }
 
@@ -409,7 +447,9 @@ impl Client {
         F: FnMut(&Client, &Message) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().message.set(Box::new(move |client, message| callback(client, message).into_result()));
+        self.callbacks().message.set(Box::new(move |client, message| {
+            callback(client, message).into_result()
+        }));
         self
     }
 
@@ -420,9 +460,11 @@ impl Client {
         F: FnMut(&Client, u16, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().publish.set(Box::new(move |client, mid, reason, properties| {
-            callback(client, mid, reason, properties).into_result()
-        }));
+        self.callbacks()
+            .publish
+            .set(Box::new(move |client, mid, reason, properties| {
+                callback(client, mid, reason, properties).into_result()
+            }));
         self.report_qos0();
         self
     }
@@ -433,9 +475,11 @@ impl Client {
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().subscribe.set(Box::new(move |client, mid, reasons, properties| {
-            callback(client, mid, reasons, properties).into_result()
-        }));
+        self.callbacks()
+            .subscribe
+            .set(Box::new(move |client, mid, reasons, properties| {
+                callback(client, mid, reasons, properties).into_result()
+            }));
         self
     }
 
@@ -445,9 +489,11 @@ impl Client {
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().unsubscribe.set(Box::new(move |client, mid, reasons, properties| {
-            callback(client, mid, reasons, properties).into_result()
-        }));
+        self.callbacks()
+            .unsubscribe
+            .set(Box::new(move |client, mid, reasons, properties| {
+                callback(client, mid, reasons, properties).into_result()
+            }));
         self
     }
 
@@ -468,7 +514,9 @@ impl Client {
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().socket_open.set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self.callbacks().socket_open.set(Box::new(move |client, socket| {
+            callback(client, socket).into_result()
+        }));
         self
     }
 
@@ -478,7 +526,9 @@ impl Client {
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().socket_close.set(Box::new(move |client, socket| callback(client, socket).into_result()));
+        self.callbacks().socket_close.set(Box::new(move |client, socket| {
+            callback(client, socket).into_result()
+        }));
         self
     }
 
@@ -491,7 +541,9 @@ impl Client {
     {
         self.callbacks()
             .socket_register_write
-            .set(Box::new(move |client, socket| callback(client, socket).into_result()));
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
         self
     }
 
@@ -503,7 +555,9 @@ impl Client {
     {
         self.callbacks()
             .socket_unregister_write
-            .set(Box::new(move |client, socket| callback(client, socket).into_result()));
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
         self
     }
 
@@ -515,7 +569,9 @@ impl Client {
     {
         self.callbacks()
             .reconnect_if
-            .set(Box::new(move |client, reason, attempts| decide(client, reason, attempts)));
+            .set(Box::new(move |client, reason, attempts| {
+                decide(client, reason, attempts)
+            }));
         self
     }
 
@@ -534,9 +590,10 @@ impl Client {
     {
         let filter = filter.as_ref();
         crate::topic::check_filter(filter)?;
-        self.callbacks()
-            .filters
-            .set(filter, Box::new(move |client, message| callback(client, message).into_result()))
+        self.callbacks().filters.set(
+            filter,
+            Box::new(move |client, message| callback(client, message).into_result()),
+        )
     }
 
     /// Removes the callbacks of a filter. A filter without callbacks is ignored.

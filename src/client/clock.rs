@@ -15,9 +15,14 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that stands at the present moment.
-    #[allow(clippy::new_without_default, reason = "the present moment is not a default value")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "the present moment is not a default value"
+    )]
     pub fn new() -> Self {
-        Self { now: Arc::new(Mutex::new(Instant::now())) }
+        Self {
+            now: Arc::new(Mutex::new(Instant::now())),
+        }
     }
 
     /// The time that the clock shows.

@@ -240,6 +240,7 @@ impl Error {
                 }
             },
             Self::Refused(_) => MqttErrorCode::ConnRefused,
+            Self::Rejected(_) => MqttErrorCode::AclDenied,
             Self::ServerDisconnect(_) | Self::ConnectionClosed => MqttErrorCode::ConnLost,
             Self::Io(error) => match error.kind() {
                 Kind::ConnectionReset

@@ -1,6 +1,5 @@
 //! Opening, ending and renewing the connection.
 
-use std::io;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::Line;
 use super::shared::{Core, Happening, Phase, Running, Shared};
-use super::{CleanStart, DisconnectReason, Server, SocketHandle, logging};
+use super::{CleanStart, DisconnectReason, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{Event, Link, Trace};
@@ -22,7 +21,10 @@ impl Shared {
     pub(super) fn establish(self: &Arc<Self>) -> Result<()> {
         let (options, epoch, cancel) = {
             let mut core = self.lock();
-            let options = core.options.clone().ok_or(Error::argument("host", "connect was never called"))?;
+            let options = core
+                .options
+                .clone()
+                .ok_or(Error::argument("host", "connect was never called"))?;
             self.end(&mut core, DisconnectReason::Requested, Phase::Dialing);
             core.phase = Phase::Dialing;
             core.epoch += 1;
@@ -45,7 +47,10 @@ impl Shared {
     }
 
     fn open(self: &Arc<Self>, options: &ConnectOptions, epoch: u64, cancel: &Cancel) -> Result<()> {
-        if let Some(run) = self.callbacks.pre_connect.run_for("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)))
+        if let Some(run) = self
+            .callbacks
+            .pre_connect
+            .run_for("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)))
         {
             self.keep_failure(run.clone());
             run?;
@@ -57,9 +62,9 @@ impl Shared {
             core.take_credentials(options.servers().get(server));
             self.adopt(&mut core, socket, epoch)?
         };
-        if let Some(run) =
-            self.callbacks.socket_open.run_for("on_socket_open", |f| self.call("on_socket_open", |c| f(c, &handle)))
-        {
+        if let Some(run) = self.callbacks.socket_open.run_for("on_socket_open", |f| {
+            self.call("on_socket_open", |c| f(c, &handle))
+        }) {
             if run.is_err() {
                 self.keep_failure(run.clone());
                 let mut core = self.lock();
@@ -89,7 +94,10 @@ impl Shared {
         if let Some(driver) = &mut core.driver {
             driver.prepare(self)?;
         }
-        let registry = self.registry.get().ok_or(Error::InvalidState("the network loop has no poll"))?;
+        let registry = self
+            .registry
+            .get()
+            .ok_or(Error::InvalidState("the network loop has no poll"))?;
         socket.register(registry, token(epoch))?;
         if let Some(waker) = self.waker.get() {
             let waker = Arc::clone(waker);
@@ -108,8 +116,12 @@ impl Shared {
 
     /// After a command of the user: hands out the log lines that it caused, then sees to it that its bytes leave. In a
     /// callback they leave when it has returned.
-    pub(super) fn after_command(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) -> Result<()> {
-        let lines = if core.session.settings.trace { take_traces(&mut core) } else { Vec::new() };
+    pub(super) fn after_command<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) -> Result<()> {
+        let lines = if core.session.settings.trace {
+            take_traces(&mut core)
+        } else {
+            Vec::new()
+        };
         let in_callback = self.is_dispatcher();
         if !lines.is_empty() {
             // The lines come before their packets, so nobody may write meanwhile.
@@ -133,7 +145,7 @@ impl Shared {
     }
 
     /// Without a loop the call does the work: writes, and runs the callbacks that follow from it.
-    pub(super) fn run_inline(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
+    pub(super) fn run_inline<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) {
         if self.callbacks.socket_register_write.is_set() {
             // A loop of the user's own writes.
             self.register_write(core);
@@ -164,7 +176,9 @@ impl Shared {
         drop(core);
         let handle = SocketHandle::new(socket);
         let slot = &self.callbacks.socket_register_write;
-        let run = slot.run("on_socket_register_write", |f| self.call("on_socket_register_write", |c| f(c, &handle)));
+        let run = slot.run("on_socket_register_write", |f| {
+            self.call("on_socket_register_write", |c| f(c, &handle))
+        });
         self.keep_failure(run);
     }
 
@@ -192,7 +206,11 @@ impl Shared {
         core.closing_until = Some(self.now() + CLOSING);
         core.closing_reason = None;
         self.after_command(core)?;
-        if self.is_dispatcher() { Ok(()) } else { self.take_callback_error() }
+        if self.is_dispatcher() {
+            Ok(())
+        } else {
+            self.take_callback_error()
+        }
     }
 
     /// Ends the connection for `reason`, if there is one. What follows is told by whoever dispatches.
@@ -200,14 +218,26 @@ impl Shared {
         self.end_with(core, reason, phase, Properties::default());
     }
 
-    pub(super) fn end_with(&self, core: &mut Core, reason: DisconnectReason, phase: Phase, properties: Properties) {
+    pub(super) fn end_with(
+        &self,
+        core: &mut Core,
+        reason: DisconnectReason,
+        phase: Phase,
+        properties: Properties,
+    ) {
         let was_up = core.phase == Phase::Up;
-        let Some(socket) = self.take_socket(core) else { return };
+        let Some(socket) = self.take_socket(core) else {
+            return;
+        };
         core.phase = phase;
         core.last_reason = Some(reason.clone());
         queue_events(core);
         if was_up {
-            core.happenings.push_back(Happening::Closed { socket, reason, properties });
+            core.happenings.push_back(Happening::Closed {
+                socket,
+                reason,
+                properties,
+            });
         }
         self.notify(core);
         self.wake();
@@ -282,13 +312,15 @@ impl Shared {
             Err(_) if given_up => Ok(false),
             Err(error) => {
                 let slot = &self.callbacks.connect_fail;
-                let run = slot.run("on_connect_fail", |f| self.call("on_connect_fail", |c| f(c, &error)));
+                let run = slot.run("on_connect_fail", |f| {
+                    self.call("on_connect_fail", |c| f(c, &error))
+                });
                 self.keep_failure(run);
                 if first && running == Running::Forever && !retry_first {
                     return Err(error);
                 }
                 if !first {
-                    logging::emit(self, super::LogLevel::Debug, "Connection failed, retrying");
+                    logging::emit_line(self, &log_lines::reconnect_failed());
                 }
                 Ok(true)
             }
@@ -302,11 +334,16 @@ impl Shared {
             if std::mem::take(&mut core.reconnect_now) {
                 return Ok(true);
             }
-            let reason = core.last_reason.clone().unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
+            let reason = core
+                .last_reason
+                .clone()
+                .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
             (reason, core.backoff.attempts(), core.backoff.take())
         };
         let decide = &self.callbacks.reconnect_if;
-        let go_on = decide.run_for("reconnect_if", |f| self.call("reconnect_if", |client| Ok(f(client, &reason, attempts))));
+        let go_on = decide.run_for("reconnect_if", |f| {
+            self.call("reconnect_if", |client| Ok(f(client, &reason, attempts)))
+        });
         match go_on {
             Some(Ok(false)) => return Err(reason.into_error()),
             Some(Err(error)) => self.keep_failure(Err(error)),

@@ -8,11 +8,13 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use super::callbacks::guarded;
 use super::driver::Driver;
-use super::shared::{Happening, Phase, Shared};
-use super::{Client, ConnectFlags, DisconnectFlags, DisconnectReason, Message, SocketHandle, guard, logging};
+use super::shared::{Core, Happening, Phase, Shared};
+use super::{
+    Client, ConnectFlags, DisconnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging,
+};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
-use crate::session::{AckTicket, Event, Received};
+use crate::session::{AckTicket, Event, Received, Trace};
 
 /// A callback that holds the loop for longer than this is worth a warning (or half the keep alive, if that is less).
 const SLOW: Duration = Duration::from_secs(1);
@@ -93,30 +95,65 @@ impl Shared {
     fn deliver(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, event: Event) {
         match event {
             Event::Message(received) => self.deliver_message(client, driver, watch, received),
+            Event::Trace(Trace::ReceivedConnAck { reason, .. })
+                if self.lock().another_way(reason).is_some() =>
+            {
+                // `try_another_way` has a line of its own.
+            }
             Event::Trace(trace) => logging::emit_trace(self, &trace),
-            Event::Published { mid, reason, properties } => {
+            Event::Published {
+                mid,
+                reason,
+                properties,
+            } => {
                 watch.enter(self, "on_publish");
-                let run = self.callbacks.publish.run("on_publish", |f| f(client, mid, reason, &properties));
+                let run = self
+                    .callbacks
+                    .publish
+                    .run("on_publish", |f| f(client, mid, reason, &properties));
                 self.keep_failure(run);
             }
-            Event::Subscribed { mid, reasons, properties } => {
+            Event::Subscribed {
+                mid,
+                reasons,
+                properties,
+            } => {
                 watch.enter(self, "on_subscribe");
-                let run = self.callbacks.subscribe.run("on_subscribe", |f| f(client, mid, &reasons, &properties));
+                let run = self
+                    .callbacks
+                    .subscribe
+                    .run("on_subscribe", |f| f(client, mid, &reasons, &properties));
                 self.keep_failure(run);
             }
-            Event::Unsubscribed { mid, reasons, properties } => {
+            Event::Unsubscribed {
+                mid,
+                reasons,
+                properties,
+            } => {
                 watch.enter(self, "on_unsubscribe");
-                let run = self.callbacks.unsubscribe.run("on_unsubscribe", |f| f(client, mid, &reasons, &properties));
+                let run = self
+                    .callbacks
+                    .unsubscribe
+                    .run("on_unsubscribe", |f| f(client, mid, &reasons, &properties));
                 self.keep_failure(run);
             }
-            Event::ConnAck { session_present, reason, properties } => {
+            Event::ConnAck {
+                session_present,
+                reason,
+                properties,
+            } => {
                 // What came before is acknowledged before anything else is sent.
                 self.acknowledge(driver);
                 self.tell_connack(client, watch, session_present, reason, &properties);
             }
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
-                self.end_with(&mut core, DisconnectReason::Server(reason), Phase::Lost, properties);
+                self.end_with(
+                    &mut core,
+                    DisconnectReason::Server(reason),
+                    Phase::Lost,
+                    properties,
+                );
             }
         }
     }
@@ -143,7 +180,10 @@ impl Shared {
             self.notify(&core);
         }
         watch.enter(self, "on_connect");
-        let run = self.callbacks.connect.run("on_connect", |f| f(client, flags, reason, properties));
+        let run = self
+            .callbacks
+            .connect
+            .run("on_connect", |f| f(client, flags, reason, properties));
         self.keep_failure(run);
         let mut core = self.lock();
         if reason.is_failure() {
@@ -155,28 +195,28 @@ impl Shared {
         }
     }
 
-    /// Two refusals of MQTT 3 that paho answers by itself: version 3.1 where 3.1.1 is not known, and a client id of its
-    /// own where an empty one is not allowed. Returns whether the loop is to connect again at once.
+    /// Answers a refusal by connecting again at once in another way, if there is one. Returns whether there is.
     fn try_another_way(self: &Arc<Self>, reason: ReasonCode) -> bool {
         let mut core = self.lock();
-        if !core.reconnect_on_failure {
-            return false;
-        }
-        let settings = &mut core.session.settings;
-        let line = if settings.version == ProtocolVersion::V311 && reason == 1 {
-            settings.version = ProtocolVersion::V31;
-            "Received CONNACK (0, 1), attempting downgrade to MQTT v3.1."
-        } else if settings.version != ProtocolVersion::V5 && reason == 2 && settings.client_id.is_empty() {
-            settings.client_id = random_client_id();
-            "Received CONNACK (0, 2), attempting to use non-empty CID"
-        } else {
+        let Some(way) = core.another_way(reason) else {
             return false;
         };
+        let settings = &mut core.session.settings;
+        let line = match way {
+            AnotherWay::OlderVersion => {
+                settings.version = ProtocolVersion::V31;
+                log_lines::downgrade(0, reason)
+            }
+            AnotherWay::OwnClientId => log_lines::new_client_id(0, reason),
+        };
+        if settings.client_id.is_empty() {
+            settings.client_id = random_client_id();
+        }
         self.drop_connection(&mut core);
         core.phase = Phase::Lost;
         core.reconnect_now = true;
         drop(core);
-        logging::emit(self, super::LogLevel::Debug, line);
+        logging::emit_line(self, &line);
         true
     }
 
@@ -190,25 +230,30 @@ impl Shared {
         let ticket = received.ticket;
         let message = Message::received(received, driver.acknowledged);
         let filters = &self.callbacks.filters;
-        let mut result = Ok(());
+        let mut failed = false;
         driver.matching.clear();
         if !filters.is_empty() {
             filters.matching(&message.topic, &mut driver.matching);
         }
         if driver.matching.is_empty() {
             watch.enter(self, "on_message");
-            result = self.callbacks.message.run("on_message", |f| f(client, &message));
+            let run = self.callbacks.message.run("on_message", |f| f(client, &message));
+            failed = run.is_err();
+            self.keep_failure(run);
         } else {
             watch.enter(self, "message callback");
             for index in 0..driver.matching.len() {
                 let entry = Arc::clone(&driver.matching[index]);
                 let run = entry.slot.run("message callback", |f| f(client, &message));
-                result = result.and(run);
+                if let Err(error) = run {
+                    let line = log_lines::filter_callback_failed(&entry.filter, &error.to_string());
+                    logging::emit_line(self, &line);
+                    self.keep_error(error);
+                    failed = true;
+                }
             }
             driver.matching.clear();
         }
-        let failed = result.is_err();
-        self.keep_failure(result);
         let senders = self.send_to_receivers(&message);
         if let (true, Some(ticket)) = (failed, ticket) {
             self.lock().session.withhold(ticket);
@@ -217,7 +262,11 @@ impl Shared {
         if senders.is_empty() {
             self.handed_out(driver, ticket);
         } else {
-            driver.waiting = Some(Waiting { message, senders, ticket });
+            driver.waiting = Some(Waiting {
+                message,
+                senders,
+                ticket,
+            });
         }
     }
 
@@ -257,8 +306,12 @@ impl Shared {
 
     /// Tries again to hand out the message that a channel had no room for. Whether that is done.
     fn retry_waiting(&self, driver: &mut Driver) -> bool {
-        let Some(mut waiting) = driver.waiting.take() else { return true };
-        waiting.senders.retain(|sender| !self.send_to(sender, &waiting.message));
+        let Some(mut waiting) = driver.waiting.take() else {
+            return true;
+        };
+        waiting
+            .senders
+            .retain(|sender| !self.send_to(sender, &waiting.message));
         if waiting.senders.is_empty() {
             self.handed_out(driver, waiting.ticket);
             true
@@ -284,7 +337,14 @@ impl Shared {
 
     /// Tells that a connection ended, and lets go of its socket.
     fn tell_closed(self: &Arc<Self>, client: &Client, watch: &mut Watch, closed: Happening) {
-        let Happening::Closed { socket, reason, properties } = closed else { return };
+        let Happening::Closed {
+            socket,
+            reason,
+            properties,
+        } = closed
+        else {
+            return;
+        };
         let handle = SocketHandle::new(Arc::clone(&socket));
         let code = reason.reason_code();
         let flags = DisconnectFlags::new(reason.clone());
@@ -297,7 +357,10 @@ impl Shared {
         if requested {
             self.run_on_disconnect(client, watch, &flags, code, &properties);
         }
-        let run = self.callbacks.socket_close.run("on_socket_close", |f| f(client, &handle));
+        let run = self
+            .callbacks
+            .socket_close
+            .run("on_socket_close", |f| f(client, &handle));
         self.keep_failure(run);
         drop(handle);
         if requested {
@@ -330,8 +393,12 @@ impl Shared {
     pub(super) fn keep_failure(self: &Arc<Self>, result: Result<()>) {
         let Err(error) = result else { return };
         if let Error::Callback { callback, message } = &error {
-            logging::emit_failure(self, callback, message);
+            logging::emit_line(self, &log_lines::callback_failed(callback, message));
         }
+        self.keep_error(error);
+    }
+
+    fn keep_error(&self, error: Error) {
         let mut core = self.lock();
         if !core.suppress_exceptions {
             core.callback_error.get_or_insert(error);
@@ -339,10 +406,38 @@ impl Shared {
     }
 
     /// Runs a closure of the user's outside of the event queue (`on_pre_connect` and the like), as the dispatcher.
-    pub(super) fn call<T>(self: &Arc<Self>, name: &'static str, call: impl FnOnce(&Client) -> Result<T>) -> Result<T> {
+    pub(super) fn call<T>(
+        self: &Arc<Self>,
+        name: &'static str,
+        call: impl FnOnce(&Client) -> Result<T>,
+    ) -> Result<T> {
         let client = self.lent();
         let _inside = self.enter_callbacks();
         guarded(name, || call(&client))
+    }
+}
+
+/// How to connect where a server of MQTT 3 has refused, as paho does by itself.
+#[derive(Clone, Copy, Debug)]
+enum AnotherWay {
+    /// MQTT 3.1, where 3.1.1 is not known.
+    OlderVersion,
+    /// With a client id made here, where an empty one is not allowed.
+    OwnClientId,
+}
+
+impl Core {
+    fn another_way(&self, reason: ReasonCode) -> Option<AnotherWay> {
+        let settings = &self.session.settings;
+        if !self.reconnect_on_failure || self.running.is_none() {
+            None
+        } else if settings.version == ProtocolVersion::V311 && reason == 1 {
+            Some(AnotherWay::OlderVersion)
+        } else if settings.version != ProtocolVersion::V5 && reason == 2 && settings.client_id.is_empty() {
+            Some(AnotherWay::OwnClientId)
+        } else {
+            None
+        }
     }
 }
 
@@ -395,7 +490,12 @@ struct Watch {
 
 impl Watch {
     fn new(shared: &Shared) -> Self {
-        Self { since: shared.now(), slow: SLOW, name: "", calls: 0 }
+        Self {
+            since: shared.now(),
+            slow: SLOW,
+            name: "",
+            calls: 0,
+        }
     }
 
     /// A callback of this name is about to run.

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use mio::{Events, Poll, Token};
 
-use super::DisconnectReason;
 use super::callbacks::FilterSlot;
 use super::dispatch::Waiting;
 use super::shared::{Core, Happening, Phase, Shared};
+use super::{DisconnectReason, log_lines, logging};
 use crate::codec::{Decoder, Packet, ProtocolVersion};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{AckTicket, Event, Link, TimedOut};
@@ -116,7 +116,9 @@ impl Driver {
 
     /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
     fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let Some(poll) = &mut self.poll else { return Ok(false) };
+        let Some(poll) = &mut self.poll else {
+            return Ok(false);
+        };
         match poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             other => other?,
@@ -138,7 +140,9 @@ impl Driver {
 
     /// Reads once: how many bytes came. `Ok(None)` is the end of the stream.
     fn read(&mut self) -> io::Result<Option<usize>> {
-        let Some(socket) = &self.socket else { return Ok(Some(0)) };
+        let Some(socket) = &self.socket else {
+            return Ok(Some(0));
+        };
         let filled = self.input.len();
         self.input.resize(filled + self.read_size, 0);
         let result = socket.read(&mut self.input[filled..]);
@@ -226,16 +230,23 @@ impl Shared {
     }
 
     /// Sleeps until there is something to do. Takes and gives back the lock.
-    fn sleep<'a>(
+    pub(super) fn sleep<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
         driver: &mut Driver,
         until: Option<Instant>,
     ) -> MutexGuard<'a, Core> {
-        let deadline = [until, core.session.poll_timeout(), core.closing_until].into_iter().flatten().min();
+        let deadline = [until, core.session.poll_timeout(), core.closing_until]
+            .into_iter()
+            .flatten()
+            .min();
         let timeout = if self.time.is_manual() {
             // Time is moved by the test: a loop that steps does not wait, a thread looks again soon.
-            Some(if core.running.is_some() { Duration::from_millis(1) } else { Duration::ZERO })
+            Some(if core.running.is_some() {
+                Duration::from_millis(1)
+            } else {
+                Duration::ZERO
+            })
         } else {
             deadline.map(|deadline| deadline.saturating_duration_since(self.now()))
         };
@@ -266,7 +277,7 @@ impl Shared {
                 Ok(Some(received)) => count = received,
                 Ok(None) => ended = Some(DisconnectReason::Lost(Error::ConnectionClosed)),
                 Err(error) => {
-                    self.log_failure(&format!("failed to receive on socket: {error}"));
+                    logging::emit_line(self, &log_lines::socket_failed(&error));
                     ended = Some(DisconnectReason::Lost(error.into()));
                 }
             }
@@ -290,7 +301,11 @@ impl Shared {
             driver.prompt_acks = core.session.settings.trace;
             driver.manual_ack = core.manual_ack;
             // One packet at a time where each is logged, so that the lines come in the order of a slow reader.
-            let limit = if core.session.settings.trace { 1 } else { limit.min(BATCH) };
+            let limit = if core.session.settings.trace {
+                1
+            } else {
+                limit.min(BATCH)
+            };
             match handle_packets(&mut core, driver, now, limit) {
                 Ok(()) => {}
                 Err(Failed::Decode(error) | Failed::Session(error)) => {
@@ -307,7 +322,7 @@ impl Shared {
     }
 
     /// PINGREQ, and deadlines that have passed.
-    fn handle_deadlines(self: &Arc<Self>) -> bool {
+    pub(super) fn handle_deadlines(self: &Arc<Self>) -> bool {
         let now = self.now();
         let mut core = self.lock();
         if core.socket.is_none() {
@@ -333,7 +348,8 @@ impl Shared {
     pub(super) fn release<'a>(self: &'a Arc<Self>, mut driver: Box<Driver>) -> MutexGuard<'a, Core> {
         loop {
             let mut core = self.flush(self.lock());
-            let done = core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
+            let done =
+                core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
             if done || driver.waiting.is_some() {
                 core.driver = Some(driver);
                 self.changed.notify_all();
@@ -346,9 +362,17 @@ impl Shared {
 }
 
 /// Takes packets off the input and feeds the session.
-fn handle_packets(core: &mut Core, driver: &mut Driver, now: Instant, limit: usize) -> std::result::Result<(), Failed> {
+fn handle_packets(
+    core: &mut Core,
+    driver: &mut Driver,
+    now: Instant,
+    limit: usize,
+) -> std::result::Result<(), Failed> {
     for _ in 0..limit {
-        if !matches!(core.session.link(), Link::Connecting | Link::Settling | Link::Open | Link::Disconnecting) {
+        if !matches!(
+            core.session.link(),
+            Link::Connecting | Link::Settling | Link::Open | Link::Disconnecting
+        ) {
             driver.undecoded = false;
             return Ok(());
         }

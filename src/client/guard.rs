@@ -22,7 +22,11 @@ struct Guard {
     changes: u64,
 }
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard { clients: Vec::new(), running: false, changes: 0 });
+static GUARD: Mutex<Guard> = Mutex::new(Guard {
+    clients: Vec::new(),
+    running: false,
+    changes: 0,
+});
 static CHANGED: Condvar = Condvar::new();
 
 fn lock() -> MutexGuard<'static, Guard> {
@@ -42,7 +46,9 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     }
     guard.changes += 1;
     if !guard.running {
-        let thread = std::thread::Builder::new().name("callmq-keep-alive".to_owned()).spawn(run);
+        let thread = std::thread::Builder::new()
+            .name("callmq-keep-alive".to_owned())
+            .spawn(run);
         match thread {
             Ok(_) => guard.running = true,
             Err(error) => log::warn!(
@@ -74,7 +80,11 @@ fn run() {
         let clients: Vec<_> = guard.clients.clone();
         let changes = guard.changes;
         drop(guard);
-        let next = clients.iter().filter_map(Weak::upgrade).filter_map(|client| client.keep_alive()).min();
+        let next = clients
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|client| client.keep_alive())
+            .min();
         guard = lock();
         if guard.changes != changes {
             continue;
@@ -83,7 +93,10 @@ fn run() {
             None => CHANGED.wait(guard).unwrap_or_else(PoisonError::into_inner),
             Some(next) => {
                 let wait = next.saturating_duration_since(Instant::now());
-                CHANGED.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner).0
+                CHANGED
+                    .wait_timeout(guard, wait)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
     }
@@ -111,7 +124,7 @@ impl Shared {
         }
         // The loop would have sent it: it is in a callback.
         core.session.ping_while_busy(now);
-        let mut core = self.flush(core);
+        let core = self.flush(core);
         let next = core.session.ping_due()? + GRACE;
         Some(next.max(now + GRACE))
     }

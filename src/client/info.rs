@@ -54,7 +54,11 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(shared: Weak<Shared>) -> Arc<Self> {
-        Arc::new(Self { shared, written: AtomicU64::new(0), ended: AtomicBool::new(false) })
+        Arc::new(Self {
+            shared,
+            written: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn set_written(&self, position: u64) {
@@ -96,8 +100,15 @@ struct Progress {
 
 impl Tracker {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
-        let progress = Progress { delivery: Delivery::Queued, granted: Vec::new(), finished: None };
-        Self(Arc::new(Tracked { shared, progress: Mutex::new(progress) }))
+        let progress = Progress {
+            delivery: Delivery::Queued,
+            granted: Vec::new(),
+            finished: None,
+        };
+        Self(Arc::new(Tracked {
+            shared,
+            progress: Mutex::new(progress),
+        }))
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -194,11 +205,17 @@ enum Followed {
 
 impl MessageInfo {
     pub(crate) fn at_position(mid: u16, line: Arc<Line>, end: u64) -> Self {
-        Self { mid, followed: Followed::Position { line, end } }
+        Self {
+            mid,
+            followed: Followed::Position { line, end },
+        }
     }
 
     pub(crate) fn tracked(mid: u16, tracker: Tracker) -> Self {
-        Self { mid, followed: Followed::Tracker(tracker) }
+        Self {
+            mid,
+            followed: Followed::Tracker(tracker),
+        }
     }
 
     /// Where the message stands now. Does not block.
@@ -226,7 +243,9 @@ impl MessageInfo {
     /// (MQTT 5.0), [`Error::WouldDeadlock`] inside a callback, [`Error::NotConnected`] if there is no connection and
     /// no loop that would make one (the message is kept, if it is of QoS 1 or 2).
     pub fn wait_for_publish(&self, timeout: impl IntoTimeout) -> Result<()> {
-        wait(self.shared(), "wait_for_publish", timeout.into_timeout()?, || self.delivery().outcome())
+        wait(self.shared(), "wait_for_publish", timeout.into_timeout()?, || {
+            self.delivery().outcome()
+        })
     }
 
     /// A channel that receives the outcome once, for `crossbeam_channel::select!`.
@@ -254,7 +273,10 @@ impl MessageInfo {
 
 impl fmt::Debug for MessageInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessageInfo").field("mid", &self.mid).field("delivery", &self.delivery()).finish()
+        f.debug_struct("MessageInfo")
+            .field("mid", &self.mid)
+            .field("delivery", &self.delivery())
+            .finish()
     }
 }
 
@@ -287,7 +309,9 @@ impl SubscribeInfo {
     /// As [`MessageInfo::wait_for_publish`].
     pub fn wait(&self, timeout: impl IntoTimeout) -> Result<Vec<ReasonCode>> {
         let shared = self.tracker.0.shared.upgrade();
-        wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || self.tracker.delivery().outcome())?;
+        wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || {
+            self.tracker.delivery().outcome()
+        })?;
         Ok(self.tracker.progress().granted.clone())
     }
 
@@ -300,7 +324,10 @@ impl SubscribeInfo {
 
 impl fmt::Debug for SubscribeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubscribeInfo").field("mid", &self.mid).field("tracker", &self.tracker).finish()
+        f.debug_struct("SubscribeInfo")
+            .field("mid", &self.mid)
+            .field("tracker", &self.tracker)
+            .finish()
     }
 }
 

@@ -15,18 +15,14 @@ thread_local! {
 
 /// Hands out the line of a packet.
 pub(super) fn emit_trace(shared: &Arc<Shared>, trace: &Trace) {
-    let (level, text) = log_lines::text(trace);
+    let version = shared.lock().session.settings.version;
+    let (level, text) = log_lines::text(trace, version);
     emit(shared, level, &text);
 }
 
-/// Hands out the line of a callback that failed.
-pub(super) fn emit_failure(shared: &Arc<Shared>, callback: &str, message: &str) {
-    let text = if callback == "message callback" {
-        format!("Caught exception in user defined callback function: {message}")
-    } else {
-        format!("Caught exception in {callback}: {message}")
-    };
-    emit(shared, LogLevel::Err, &text);
+/// Hands out a line as `log_lines` made it.
+pub(super) fn emit_line(shared: &Arc<Shared>, (level, text): &(LogLevel, String)) {
+    emit(shared, *level, text);
 }
 
 /// Hands out one line. The caller holds no lock.
@@ -40,7 +36,9 @@ pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
         };
         log::log!(target: "callmq", severity, "{text}");
     }
-    let Some(on_log) = shared.callbacks.log.get() else { return };
+    let Some(on_log) = shared.callbacks.log.get() else {
+        return;
+    };
     if INSIDE.replace(true) {
         return;
     }

@@ -114,7 +114,9 @@ impl Client {
             match &core.thread {
                 Some(thread) if thread.is_finished() || core.running.is_none() => core.thread.take(),
                 Some(_) => return Err(Error::InvalidState("the network loop runs already")),
-                None if core.running.is_some() => return Err(Error::InvalidState("the network loop runs already")),
+                None if core.running.is_some() => {
+                    return Err(Error::InvalidState("the network loop runs already"));
+                }
                 None => None,
             }
         };
@@ -300,7 +302,9 @@ impl Shared {
     fn ended(&self) -> Result<()> {
         let core = self.lock();
         match &core.last_reason {
-            Some(reason) if core.socket.is_none() && core.phase == Phase::Lost => Err(reason.clone().into_error()),
+            Some(reason) if core.socket.is_none() && core.phase == Phase::Lost => {
+                Err(reason.clone().into_error())
+            }
             _ => Ok(()),
         }
     }
@@ -333,7 +337,11 @@ impl Shared {
                 Phase::Down => {
                     drop(core);
                     self.dispatch(driver);
-                    return if running == Running::Forever { self.take_callback_error() } else { Ok(()) };
+                    return if running == Running::Forever {
+                        self.take_callback_error()
+                    } else {
+                        Ok(())
+                    };
                 }
                 Phase::Async | Phase::Lost => {
                     let reason = core.last_reason.clone();
@@ -438,7 +446,9 @@ impl Shared {
         }
         if core.socket.is_some() {
             let now = self.now();
-            let told = core.session.disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
+            let told = core
+                .session
+                .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
             core.closing_reason = None;
             if told.is_ok() {
                 core = self.flush_blocking(core, now + Duration::from_millis(100));

@@ -45,7 +45,8 @@ mod stats;
 mod write;
 
 pub use crate::codec::{
-    Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription, Will,
+    Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription,
+    Will,
 };
 pub use crate::error::{DecodeError, DropReason, Error, Result};
 pub use crate::session::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
@@ -55,8 +56,8 @@ pub use builder::ClientBuilder;
 pub use codes::*;
 pub use connect_options::{ConnectOptions, Server};
 pub use convert::{
-    IntoConnect, IntoHost, IntoMessage, IntoPayload, IntoQos, IntoServer, IntoSubscribeOptions, IntoSubscription,
-    IntoSubscriptions, IntoTimeout, IntoTopics, Outcome, PayloadArg,
+    IntoConnect, IntoHost, IntoMessage, IntoPayload, IntoQos, IntoServer, IntoSubscribeOptions,
+    IntoSubscription, IntoSubscriptions, IntoTimeout, IntoTopics, Outcome, PayloadArg,
 };
 pub use info::{Delivery, MessageInfo, SubscribeInfo};
 pub use message::Message;
@@ -114,7 +115,10 @@ impl Client {
     }
 
     fn lent(shared: Arc<Shared>) -> Self {
-        Self { shared, counted: false }
+        Self {
+            shared,
+            counted: false,
+        }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -127,7 +131,9 @@ impl Client {
 
     /// A handle that does not keep the client alive, for closures that the client owns.
     pub fn downgrade(&self) -> WeakClient {
-        WeakClient { shared: Arc::downgrade(&self.shared) }
+        WeakClient {
+            shared: Arc::downgrade(&self.shared),
+        }
     }
 
     /// Connects to a server: opens the transport and writes CONNECT. Does not wait for the answer: that comes to
@@ -154,7 +160,8 @@ impl Client {
     pub fn connect_async(&self, target: impl IntoConnect) -> Result<()> {
         self.configure(target)?;
         let mut core = self.shared.lock();
-        self.shared.end(&mut core, DisconnectReason::Requested, Phase::Async);
+        self.shared
+            .end(&mut core, DisconnectReason::Requested, Phase::Async);
         core.phase = Phase::Async;
         core.epoch += 1;
         core.cancel.cancel();
@@ -171,7 +178,11 @@ impl Client {
     /// # Errors
     ///
     /// As [`connect`](Self::connect) and [`wait_for_connect`](Self::wait_for_connect).
-    pub fn connect_and_wait(&self, target: impl IntoConnect, timeout: impl IntoTimeout) -> Result<ConnectFlags> {
+    pub fn connect_and_wait(
+        &self,
+        target: impl IntoConnect,
+        timeout: impl IntoTimeout,
+    ) -> Result<ConnectFlags> {
         let timeout = timeout.into_timeout()?;
         if self.shared.is_dispatcher() {
             return Err(Error::WouldDeadlock("connect_and_wait"));
@@ -187,21 +198,25 @@ impl Client {
     /// [`Error::Refused`] with the server's code, [`Error::Timeout`]; why there is no connection, if no loop would make
     /// one; [`Error::WouldDeadlock`] inside a callback.
     pub fn wait_for_connect(&self, timeout: impl IntoTimeout) -> Result<()> {
-        self.await_connack("wait_for_connect", timeout.into_timeout()?).map(drop)
+        self.await_connack("wait_for_connect", timeout.into_timeout()?)
+            .map(drop)
     }
 
     fn await_connack(&self, call: &'static str, timeout: Option<Duration>) -> Result<ConnectFlags> {
-        self.shared.wait_until(call, timeout, |core| match core.session.link() {
-            Link::Settling | Link::Open => Some(Ok(ConnectFlags::new(core.session_present))),
-            _ => match (&core.last_reason, core.phase) {
-                (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
-                (Some(reason), Phase::Lost) if core.running.is_none() => Some(Err(reason.clone().into_error())),
-                (_, Phase::New | Phase::Down | Phase::Async) if core.running.is_none() => {
-                    Some(Err(Error::NotConnected))
-                }
-                _ => None,
-            },
-        })
+        self.shared
+            .wait_until(call, timeout, |core| match core.session.link() {
+                Link::Settling | Link::Open => Some(Ok(ConnectFlags::new(core.session_present))),
+                _ => match (&core.last_reason, core.phase) {
+                    (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
+                    (Some(reason), Phase::Lost) if core.running.is_none() => {
+                        Some(Err(reason.clone().into_error()))
+                    }
+                    (_, Phase::New | Phase::Down | Phase::Async) if core.running.is_none() => {
+                        Some(Err(Error::NotConnected))
+                    }
+                    _ => None,
+                },
+            })
     }
 
     /// Connects again, as at the last [`connect`](Self::connect).
@@ -224,7 +239,8 @@ impl Client {
     /// [`Error::NotConnected`] if there is no connection; an attempt of the loop to make one ends all the same. What
     /// `on_disconnect` failed with, where it ran in this call.
     pub fn disconnect(&self) -> Result<()> {
-        self.shared.disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::new())
+        self.shared
+            .disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::new())
     }
 
     /// [`disconnect`](Self::disconnect) with a reason code and properties (MQTT 5.0).
@@ -235,10 +251,13 @@ impl Client {
     pub fn disconnect_with(&self, reason_code: ReasonCode, properties: Properties) -> Result<()> {
         let plain = reason_code.value() == 0 && properties.is_empty();
         if !plain && self.protocol() != ProtocolVersion::V5 {
-            return Err(Error::NotSupported("a reason code or properties of DISCONNECT need MQTT 5.0"));
+            return Err(Error::NotSupported(
+                "a reason code or properties of DISCONNECT need MQTT 5.0",
+            ));
         }
         properties.check_for(crate::codec::PacketType::Disconnect)?;
-        self.shared.disconnect(ReasonCode::disconnect(reason_code.value()), properties)
+        self.shared
+            .disconnect(ReasonCode::disconnect(reason_code.value()), properties)
     }
 
     /// Whether the server has accepted the connection and it has not ended.
@@ -273,8 +292,13 @@ impl WeakClient {
         let shared = self.shared.upgrade()?;
         let handles = &shared.handles;
         let counted = |count: usize| if count == 0 { None } else { Some(count + 1) };
-        handles.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted).ok()?;
-        Some(Client { shared, counted: true })
+        handles
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, counted)
+            .ok()?;
+        Some(Client {
+            shared,
+            counted: true,
+        })
     }
 }
 
@@ -288,7 +312,10 @@ impl Clone for Client {
     /// Another handle of the user, also when cloned from one that a callback was lent.
     fn clone(&self) -> Self {
         self.shared.handles.fetch_add(1, Ordering::AcqRel);
-        Self { shared: Arc::clone(&self.shared), counted: true }
+        Self {
+            shared: Arc::clone(&self.shared),
+            counted: true,
+        }
     }
 }
 

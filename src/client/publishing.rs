@@ -3,12 +3,12 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::callbacks::OnMessage;
+use super::info::Tracker;
 use super::shared::{Core, Shared};
 use super::write::HIGH_WATER;
 use super::{
     Client, IntoPayload, IntoQos, IntoSubscriptions, IntoTopics, Message, MessageInfo, Outcome, SubscribeInfo,
 };
-use super::info::Tracker;
 use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, Subscription};
 use crate::error::{Error, Result};
 use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, Received, WhenFull};
@@ -113,7 +113,10 @@ impl Client {
         R: Outcome,
     {
         let subscriptions = topics.into_subscriptions()?;
-        let filters: Vec<String> = subscriptions.iter().map(|subscription| subscription.filter.clone()).collect();
+        let filters: Vec<String> = subscriptions
+            .iter()
+            .map(|subscription| subscription.filter.clone())
+            .collect();
         let shared = self.shared();
         let callback = Arc::new(std::sync::Mutex::new(callback));
         // Before the request: the first retained message may come with the answer.
@@ -149,7 +152,9 @@ impl Client {
         let tracker = Tracker::new(Arc::downgrade(shared));
         let mut core = shared.lock();
         let now = shared.now();
-        let mid = core.session.unsubscribe(now, filters, Properties::default(), |_| tracker.clone())?;
+        let mid = core
+            .session
+            .unsubscribe(now, filters, Properties::default(), |_| tracker.clone())?;
         shared.after_command(core)?;
         Ok(SubscribeInfo::new(mid, tracker))
     }
@@ -162,8 +167,9 @@ impl Client {
     /// [`Error::InvalidState`] if the message came over an earlier connection (the server sends it again), is
     /// acknowledged already, is of QoS 0, or was not received at all.
     pub fn ack(&self, message: &Message) -> Result<()> {
-        let ticket: AckTicket =
-            message.ticket.ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
+        let ticket: AckTicket = message
+            .ticket
+            .ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
         let shared = self.shared();
         let mut core = shared.lock();
         if !core.manual_ack {
@@ -181,7 +187,18 @@ impl Client {
         let dropped = core.session.drop_outgoing();
         shared.notify(&core);
         drop(core);
-        dropped.into_iter().map(|publish| Message::received(Received { publish, ticket: None }, shared.now())).collect()
+        dropped
+            .into_iter()
+            .map(|publish| {
+                Message::received(
+                    Received {
+                        publish,
+                        ticket: None,
+                    },
+                    shared.now(),
+                )
+            })
+            .collect()
     }
 }
 
@@ -194,7 +211,10 @@ impl Shared {
             PayloadRef::Shared(bytes) => bytes,
         };
         if payload.len() > MAX_REMAINING_LENGTH {
-            return Err(Error::argument("payload", "must not be larger than 268,435,455 bytes"));
+            return Err(Error::argument(
+                "payload",
+                "must not be larger than 268,435,455 bytes",
+            ));
         }
         check_topic(message.topic)?;
 
@@ -231,7 +251,9 @@ impl Shared {
                 Ok(accepted) => return Ok((core, accepted)),
                 Err(error) => error,
             };
-            let WhenFull::Block(patience) = core.session.settings.queue.when_full else { return Err(error) };
+            let WhenFull::Block(patience) = core.session.settings.queue.when_full else {
+                return Err(error);
+            };
             if !matches!(error, Error::QueueFull { .. }) || self.is_dispatcher() {
                 return Err(error);
             }
@@ -250,7 +272,11 @@ impl Shared {
         mut core: MutexGuard<'a, Core>,
         until: Option<std::time::Instant>,
     ) -> MutexGuard<'a, Core> {
-        let driver = if core.socket.is_some() { core.driver.take() } else { None };
+        let driver = if core.socket.is_some() {
+            core.driver.take()
+        } else {
+            None
+        };
         match driver {
             Some(mut driver) => {
                 drop(core);
@@ -269,7 +295,11 @@ impl Shared {
         }
         let tracker = Tracker::new(Arc::downgrade(self));
         let mut core = self.lock();
-        let mid = core.session.subscribe(self.now(), subscriptions, Properties::default(), |_| tracker.clone())?;
+        let mid = core
+            .session
+            .subscribe(self.now(), subscriptions, Properties::default(), |_| {
+                tracker.clone()
+            })?;
         self.after_command(core)?;
         Ok(SubscribeInfo::new(mid, tracker))
     }

@@ -1,8 +1,8 @@
 //! Settings of the client, under their paho names.
 
 use std::any::Any;
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::connect_options::ConnectOptions;
 use super::shared::{Core, Phase, Shared};
 use super::{
-    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Stats, Transport,
-    logging,
+    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Stats,
+    Transport, logging,
 };
 use crate::codec::{Properties, ProtocolVersion, Will};
 use crate::error::{Error, Result};
@@ -29,9 +29,15 @@ impl Client {
     /// client.username_pw_set("user", None);
     /// client.username_pw_set(None, None);
     /// ```
-    pub fn username_pw_set<'a>(&self, username: impl Into<Option<&'a str>>, password: impl Into<Option<&'a str>>) {
+    pub fn username_pw_set<'a>(
+        &self,
+        username: impl Into<Option<&'a str>>,
+        password: impl Into<Option<&'a str>>,
+    ) {
         let username = username.into().map(str::to_owned);
-        let password = password.into().map(|password| Bytes::copy_from_slice(password.as_bytes()));
+        let password = password
+            .into()
+            .map(|password| Bytes::copy_from_slice(password.as_bytes()));
         let mut core = self.shared().lock();
         core.password = if username.is_some() { password } else { None };
         core.username = username;
@@ -58,7 +64,10 @@ impl Client {
         check_topic(topic)?;
         let payload = Bytes::from(payload.into_payload());
         if payload.len() > usize::from(u16::MAX) {
-            return Err(Error::argument("payload", "of a will must not be larger than 65,535 bytes"));
+            return Err(Error::argument(
+                "payload",
+                "of a will must not be larger than 65,535 bytes",
+            ));
         }
         let will = Will {
             topic: TopicName::from_checked(topic),
@@ -78,12 +87,24 @@ impl Client {
 
     /// The topic of the will, if one is set.
     pub fn will_topic(&self) -> Option<String> {
-        self.shared().lock().session.settings.will.as_ref().map(|will| will.topic.to_string())
+        self.shared()
+            .lock()
+            .session
+            .settings
+            .will
+            .as_ref()
+            .map(|will| will.topic.to_string())
     }
 
     /// The payload of the will, if one is set.
     pub fn will_payload(&self) -> Option<Bytes> {
-        self.shared().lock().session.settings.will.as_ref().map(|will| will.payload.clone())
+        self.shared()
+            .lock()
+            .session
+            .settings
+            .will
+            .as_ref()
+            .map(|will| will.payload.clone())
     }
 
     /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest. Each attempt doubles
@@ -224,7 +245,10 @@ impl Client {
     }
 
     fn user_data(&self) -> MutexGuard<'_, Option<Arc<dyn Any + Send + Sync>>> {
-        self.shared().user_data.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared()
+            .user_data
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the keep alive in seconds: how long either direction may be silent before a PINGREQ is sent; 0 turns pings
@@ -356,7 +380,10 @@ impl Core {
             return Err(Error::NotSupported("only TCP is available"));
         }
         if settings.version != ProtocolVersion::V5 && !settings.clean_start && settings.client_id.is_empty() {
-            return Err(Error::argument("client_id", "must be given if clean session is false"));
+            return Err(Error::argument(
+                "client_id",
+                "must be given if clean session is false",
+            ));
         }
         if settings.version == ProtocolVersion::V31 && settings.client_id.is_empty() {
             settings.client_id = super::dispatch::random_client_id();

@@ -159,7 +159,11 @@ pub(crate) enum Running {
 pub(crate) enum Happening {
     Session(Event),
     /// A connection ended.
-    Closed { socket: Arc<Socket>, reason: DisconnectReason, properties: Properties },
+    Closed {
+        socket: Arc<Socket>,
+        reason: DisconnectReason,
+        properties: Properties,
+    },
 }
 
 impl Shared {
@@ -288,7 +292,10 @@ impl Shared {
             None => self.changed.wait(core).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let wait = deadline.saturating_duration_since(self.now());
-                self.changed.wait_timeout(core, wait).unwrap_or_else(PoisonError::into_inner).0
+                self.changed
+                    .wait_timeout(core, wait)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
         core.waiters -= 1;
@@ -333,11 +340,6 @@ impl Shared {
             }
         }
     }
-
-    /// Writes a line to the log of the crate and to `on_log`.
-    pub(super) fn log_failure(self: &Arc<Self>, text: &str) {
-        super::logging::emit(self, super::LogLevel::Err, text);
-    }
 }
 
 impl Core {
@@ -358,7 +360,9 @@ impl Core {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("handles", &self.handles).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("handles", &self.handles)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{DisconnectReason, guard};
 use super::shared::{Core, Phase, Shared};
+use super::{DisconnectReason, guard};
 use crate::session::{Link, OutBuffer};
 use crate::transport::Socket;
 
@@ -45,7 +45,9 @@ impl Shared {
             if core.writing.busy || core.writing.blocked || core.writing.held > 0 {
                 return core;
             }
-            let Some(socket) = core.socket.clone() else { return core };
+            let Some(socket) = core.socket.clone() else {
+                return core;
+            };
             let mut bytes = std::mem::take(&mut core.writing.rest);
             bytes.take_from(core.session.output());
             if bytes.is_empty() {
@@ -166,7 +168,9 @@ impl Shared {
             if !core.writing.blocked || left.is_zero() {
                 return core;
             }
-            let Some(socket) = core.socket.clone() else { return core };
+            let Some(socket) = core.socket.clone() else {
+                return core;
+            };
             drop(core);
             let writable = socket.wait_writable(left);
             core = self.lock();

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::TimedOut;
+use super::{Session, TimedOut, Track};
 
 /// When the connection was last heard of, and what is due next. Without a connection, and while one is being closed,
 /// there are no timers.
@@ -124,6 +124,33 @@ impl KeepAlive {
                 timers.waits_for = Waiting::PingResp { sent: now };
                 Due::PingReq
             }
+        }
+    }
+}
+
+/// While a callback holds the client's loop nothing is read, so only the sending side counts.
+impl KeepAlive {
+    fn ping_due(&self) -> Option<Instant> {
+        let timers = self.timers.as_ref()?;
+        match timers.waits_for {
+            Waiting::ConnAck { .. } => None,
+            Waiting::Silence | Waiting::PingResp { .. } => timers.last_sent.checked_add(timers.interval?),
+        }
+    }
+}
+
+impl<T: Track> Session<T> {
+    /// When the server has to hear of us again, whatever we have heard of it.
+    pub(crate) fn ping_due(&self) -> Option<Instant> {
+        self.keep_alive.ping_due()
+    }
+
+    /// Sends a PINGREQ if one is due by that measure, also while an answer is waited for: it may be there, unread.
+    pub(crate) fn ping_while_busy(&mut self, now: Instant) {
+        if self.keep_alive.ping_due().is_some_and(|due| due <= now) {
+            // The socket takes it at once, or the next `wrote` says when it did.
+            self.keep_alive.sent(now);
+            self.put_ping();
         }
     }
 }

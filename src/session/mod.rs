@@ -39,7 +39,8 @@ mod tests;
 pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
 pub(crate) use out_buffer::OutBuffer;
-pub(crate) use settings::{OfflineQueue, OnSessionLost, Resubscribe, Settings, WhenFull};
+pub(crate) use settings::Settings;
+pub use settings::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -77,7 +78,7 @@ pub(crate) trait Track: Clone {
 
 /// An application message to publish, its arguments checked. `topic` and `payload` are borrowed as far as possible: a
 /// message of QoS 0 that can leave at once is encoded without a copy in between.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) topic: &'a str,
     pub(crate) payload: PayloadRef<'a>,
@@ -328,7 +329,12 @@ impl<T: Track> Session<T> {
     }
     /// Drops every QoS 1 and 2 message that is not finished and everything queued; gives them back in their order.
     pub(crate) fn drop_outgoing(&mut self) -> Vec<crate::codec::Publish> {
-        self.take_back()
+        self.take_back(DropReason::Discarded)
+    }
+    /// The client is gone: ends everything that it had accepted.
+    pub(crate) fn abandon(&mut self) {
+        drop(self.take_back(DropReason::ClientDropped));
+        self.abandon_requests();
     }
 
     // ---- input ----
@@ -371,14 +377,19 @@ impl<T: Track> Session<T> {
             Due::Nothing => Ok(()),
             Due::Failed(what) => Err(what),
             Due::PingReq => {
-                self.wire.trace = self.settings.trace;
-                let encoded = self.wire.put_packet(&Packet::PingReq);
-                debug_assert!(encoded.is_ok(), "PINGREQ is two fixed bytes");
-                self.wire.trace(|_| Trace::SentPingReq);
+                self.put_ping();
                 Ok(())
             }
         }
     }
+
+    fn put_ping(&mut self) {
+        self.wire.trace = self.settings.trace;
+        let encoded = self.wire.put_packet(&Packet::PingReq);
+        debug_assert!(encoded.is_ok(), "PINGREQ is two fixed bytes");
+        self.wire.trace(|_| Trace::SentPingReq);
+    }
+
     /// When `handle_timeout` has something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.keep_alive.deadline()
@@ -412,6 +423,10 @@ impl<T: Track> Session<T> {
     /// Received messages of QoS 1 and 2 that are not finished.
     pub(crate) fn unacknowledged(&self) -> usize {
         self.incoming.len()
+    }
+    /// Outgoing messages that are not finished, sent (QoS 1 and 2) or queued (any).
+    pub(crate) fn unfinished_outgoing(&self) -> usize {
+        self.in_flight.len() + self.queue.messages()
     }
     /// Messages of QoS 1 and 2 that are not finished, outgoing (sent or queued) and incoming.
     pub(crate) fn unfinished(&self) -> usize {

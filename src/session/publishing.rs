@@ -138,17 +138,17 @@ impl<T: Track> Session<T> {
     }
 
     /// Takes back every message that is not finished, in the order of acceptance.
-    pub(super) fn take_back(&mut self) -> Vec<Publish> {
+    pub(super) fn take_back(&mut self, why: DropReason) -> Vec<Publish> {
         let mut taken = Vec::with_capacity(self.in_flight.len() + self.queue.messages());
         for (packet_id, slot) in self.in_flight.drain() {
             self.ids.release(packet_id);
             let dup = slot.was_sent();
-            slot.track.dropped(DropReason::Discarded);
+            slot.track.dropped(why);
             taken.push(slot.message.into_publish(dup, Some(packet_id)));
         }
         while let Some(queued) = self.queue.pop_oldest() {
             self.release_id(queued.packet_id);
-            queued.track.dropped(DropReason::Discarded);
+            queued.track.dropped(why);
             taken.push(queued.message.into_publish(false, queued.packet_id));
         }
         self.wire.counters.dropped += taken.len() as u64;

@@ -61,6 +61,16 @@ impl<T: Track> Session<T> {
         }
     }
 
+    /// Ends every request that is not answered.
+    pub(super) fn abandon_requests(&mut self) {
+        for request in self.subscriptions.abandon() {
+            self.ids.release(request.packet_id);
+            if let Some(track) = request.track {
+                track.dropped(DropReason::ClientDropped);
+            }
+        }
+    }
+
     fn send_request(&mut self, request: Request<T>) {
         let encoded = self.wire.put_packet(&request.packet);
         debug_assert!(encoded.is_ok(), "checked when it was accepted: {encoded:?}");

@@ -35,6 +35,31 @@ pub(crate) struct Settings {
     pub(crate) trace: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            version: ProtocolVersion::V311,
+            bridge: false,
+            client_id: String::new(),
+            clean_start: true,
+            keep_alive: 60,
+            username: None,
+            password: None,
+            will: None,
+            connect_properties: Properties::new(),
+            connack_timeout: Duration::from_secs(5),
+            ping_timeout: None,
+            max_inflight: 20,
+            queue: OfflineQueue::default(),
+            resubscribe: Resubscribe::default(),
+            on_session_lost: OnSessionLost::default(),
+            wait_for_connack: false,
+            report_qos0: false,
+            trace: false,
+        }
+    }
+}
+
 /// The bounds of the outgoing queue: messages that are accepted but cannot leave yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfflineQueue {
@@ -46,6 +71,17 @@ pub struct OfflineQueue {
     pub keep_qos0: bool,
     /// What happens to a message that finds the queue full.
     pub when_full: WhenFull,
+}
+
+impl Default for OfflineQueue {
+    fn default() -> Self {
+        Self {
+            max_messages: 100_000,
+            max_bytes: 64 * 1024 * 1024,
+            keep_qos0: false,
+            when_full: WhenFull::Refuse,
+        }
+    }
 }
 
 /// What happens to a message that finds the outgoing queue full.

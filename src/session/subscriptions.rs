@@ -205,6 +205,13 @@ impl<T> Subscriptions<T> {
         requests
     }
 
+    /// Forgets everything; gives back the requests that have no answer.
+    pub(super) fn abandon(&mut self) -> Vec<Request<T>> {
+        self.ledger.clear();
+        let unanswered = self.sent.drain().into_iter().map(|(_, request)| request);
+        unanswered.chain(self.pending.drain(..)).collect()
+    }
+
     /// The connection is gone. Requests without an answer wait for the next one, before those that wait already, or come
     /// back if they are not to be `kept`; those that the session made are made anew when they are due.
     pub(super) fn closed(&mut self, keep: bool) -> Vec<Request<T>> {
