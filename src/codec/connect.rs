@@ -79,7 +79,6 @@ impl Connect {
         } else {
             Some(Bytes::copy_from_slice(reader.binary()?))
         };
-        reader.end()?;
         Ok(Self {
             version,
             bridge,
@@ -269,7 +268,6 @@ impl ConnAck {
             connack.reason = ReasonCode::new(code);
             connack.properties = Properties::read(reader, Scope::packet(PacketType::ConnAck))?;
         }
-        reader.end()?;
         let refused = connack.reason.is_failure();
         if connack.session_present && refused && reader.version() != ProtocolVersion::V31 {
             return reader.broken(&rules::SESSION_PRESENT);
@@ -278,7 +276,7 @@ impl ConnAck {
     }
 
     pub(super) fn check(&self, version: ProtocolVersion) -> Result<()> {
-        if self.session_present && self.reason.is_failure() {
+        if self.session_present && self.reason.is_failure() && version != ProtocolVersion::V31 {
             return Err(rules::SESSION_PRESENT.refused("session_present"));
         }
         if version == ProtocolVersion::V5 {

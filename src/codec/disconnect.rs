@@ -30,7 +30,6 @@ impl Disconnect {
                 disconnect.properties = Properties::read(reader, Scope::packet(PacketType::Disconnect))?;
             }
         }
-        reader.end()?;
         Ok(disconnect)
     }
 
@@ -78,7 +77,6 @@ impl Auth {
             auth.reason = ReasonCode::new(code);
             auth.properties = Properties::read(reader, Scope::packet(PacketType::Auth))?;
         }
-        reader.end()?;
         if auth.lacks_method() {
             return reader.broken(&rules::AUTH_WITHOUT_METHOD);
         }

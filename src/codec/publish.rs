@@ -227,7 +227,6 @@ impl Ack {
                 ack.properties = Properties::read(reader, Scope::packet(packet))?;
             }
         }
-        reader.end()?;
         Ok(ack)
     }
 

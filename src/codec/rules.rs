@@ -133,6 +133,10 @@ rules! {
     EMPTY_FILTER = malformed("a Topic Filter is empty", "MQTT-4.7.3-1", "MQTT-4.7.3-1");
     TOPIC_WILDCARD = malformed("a Topic Name contains a wildcard", "MQTT-3.3.2-2", "MQTT-3.3.2-2");
     WILL_TOPIC_WILDCARD = malformed("the Will Topic contains a wildcard", "MQTT-4.7.1-1", "MQTT-4.7.0-1");
+    HASH_WILDCARD = malformed("a Topic Filter has # where it may not stand", "MQTT-4.7.1-2", "MQTT-4.7.1-1");
+    PLUS_WILDCARD = malformed("a Topic Filter has + where it may not stand", "MQTT-4.7.1-3", "MQTT-4.7.1-2");
+    SHARE_NAME_EMPTY = malformed("a shared subscription has no name", "", "MQTT-4.8.2-1");
+    SHARED_FILTER = malformed("a shared subscription is not $share/NAME/FILTER", "", "MQTT-4.8.2-2");
 }
 
 // SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK.

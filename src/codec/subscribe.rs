@@ -8,6 +8,7 @@ use super::rules::{self, Rule};
 use super::writer::{check_text, put_binary, put_u16};
 use super::{PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
+use crate::topic;
 
 /// A SUBSCRIBE packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl SubscribeOptions {
     }
 
     fn check_shared(self, filter: &str) -> Result<(), &'static Rule> {
-        if self.no_local && filter.starts_with("$share/") {
+        if self.no_local && filter.starts_with(SHARE_PREFIX) {
             return Err(&rules::NO_LOCAL_SHARED);
         }
         Ok(())
@@ -322,7 +323,6 @@ impl UnsubAck {
                 return reader.broken(&rules::NO_UNSUBACK_REASON);
             }
         }
-        reader.end()?;
         Ok(Self {
             packet_id,
             properties,
@@ -364,7 +364,27 @@ fn check_filter(filter: &str) -> Result<(), &'static Rule> {
     if filter.is_empty() {
         return Err(&rules::EMPTY_FILTER);
     }
-    check_text(filter)
+    check_text(filter)?;
+    if topic::check_filter(filter).is_ok() {
+        return Ok(());
+    }
+    // It breaks a rule: which one?
+    if let Some(shared) = filter.strip_prefix(SHARE_PREFIX) {
+        match shared.split_once('/') {
+            Some(("", _)) => return Err(&rules::SHARE_NAME_EMPTY),
+            Some((name, filter)) if !filter.is_empty() && !name.contains(['+', '#']) => {}
+            _ => return Err(&rules::SHARED_FILTER),
+        }
+    }
+    let hash_stands_wrong = match filter.split_once('#') {
+        Some((before, after)) => !after.is_empty() || !(before.is_empty() || before.ends_with('/')),
+        None => false,
+    };
+    Err(if hash_stands_wrong {
+        &rules::HASH_WILDCARD
+    } else {
+        &rules::PLUS_WILDCARD
+    })
 }
 
 fn check_sub_ack(code: u8, version: ProtocolVersion) -> Result<(), &'static Rule> {
@@ -411,3 +431,6 @@ fn write_properties(properties: &Properties, version: ProtocolVersion, out: &mut
 const NO_LOCAL: u8 = 0b0000_0100;
 /// The Retain As Published bit.
 const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
+
+/// What a shared subscription's filter begins with.
+const SHARE_PREFIX: &str = "$share/";
