@@ -1,6 +1,6 @@
 //! The handle of a broker.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use super::listen::{Server, WAKER};
 use super::options::Options;
 use super::shared::{LogListener, Shared};
 use crate::client::clock::TimeSource;
-use crate::codec::{Properties, Publish, QoS, ReasonCode, Subscription, TopicName};
+use crate::client::{ConnectOptions, IntoConnect, IntoPayload, IntoQos, Stream};
+use crate::codec::{PacketType, Properties, Publish, ReasonCode, Subscription, TopicName};
 use crate::error::{Error, Result};
-use crate::transport::Stream;
+use crate::session::PayloadRef;
 
 /// A broker in this process. Dropping it closes its port and all connections, and ends its thread.
 ///
@@ -113,26 +114,49 @@ impl Broker {
     /// Opens a connection in this process, also to a broker that serves a port. No packet was exchanged on it yet.
     ///
     /// Clients do this by themselves with `client.connect(&broker)`; a test can play the client with it, byte by byte.
-    pub fn open(&self) -> Arc<dyn Stream> {
-        InProcessStream::open(&self.shared)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] while the broker is [not reachable](Self::set_reachable).
+    pub fn open(&self) -> Result<Arc<dyn Stream>> {
+        Ok(InProcessStream::open(&Arc::downgrade(&self.shared))?)
     }
 
     // ---- acting ----
 
     /// Publishes a message as if a client had sent it.
     ///
+    /// ```
+    /// use callmq::testing::Broker;
+    ///
+    /// let broker = Broker::new();
+    /// broker.publish("house/light", "on", 1, true)?;
+    /// assert_eq!(broker.retained("house/light").as_deref(), Some(&b"on"[..]));
+    /// # Ok::<(), callmq::error::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the topic is not one.
-    pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, qos: QoS, retain: bool) -> Result<()> {
+    /// [`Error::InvalidArgument`] if the topic or the QoS is not one.
+    pub fn publish<'a>(
+        &self,
+        topic: &str,
+        payload: impl IntoPayload<'a>,
+        qos: impl IntoQos,
+        retain: bool,
+    ) -> Result<()> {
+        let payload = match payload.into_payload().into_inner() {
+            PayloadRef::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            PayloadRef::Shared(bytes) => bytes,
+        };
         self.publish_packet(Publish {
             dup: false,
-            qos,
+            qos: qos.into_qos()?,
             retain,
             topic: TopicName::new(topic)?,
             packet_id: None,
             properties: Properties::default(),
-            payload: Bytes::copy_from_slice(payload.as_ref()),
+            payload,
         })
     }
 
@@ -143,7 +167,7 @@ impl Broker {
     /// [`Error::InvalidArgument`] if the topic or a property does not fit.
     pub fn publish_packet(&self, publish: Publish) -> Result<()> {
         crate::topic::check_topic(publish.topic.as_str())?;
-        publish.properties.check_for(crate::codec::PacketType::Publish)?;
+        publish.properties.check_for(PacketType::Publish)?;
         self.shared.with(|state| state.publish(&publish));
         Ok(())
     }
@@ -158,6 +182,12 @@ impl Broker {
     pub fn disconnect_client_with(&self, client_id: &str, reason: ReasonCode) -> bool {
         self.shared
             .with(|state| state.disconnect_client(client_id, Some(reason)))
+    }
+
+    /// Sets whether the broker can be reached. While it cannot, all connections are cut as by a broken network and new
+    /// ones fail: in process at once, at a port by being closed when they were opened. Sessions stay.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.shared.with(|state| state.set_reachable(reachable));
     }
 
     // ---- looking ----
@@ -234,5 +264,22 @@ impl Broker {
         self.wait_for(limit, |broker| {
             broker.log().iter().any(|line| line.contains(text))
         })
+    }
+}
+
+/// A client connects to a broker that serves a port through this port, else inside the process. The options that the
+/// broker is turned into do not keep it alive: after its end they lead nowhere.
+impl IntoConnect for &Broker {
+    fn into_connect(self) -> Result<ConnectOptions> {
+        if self.port() == 0 {
+            let shared = Arc::downgrade(&self.shared);
+            return ConnectOptions::connector(move || InProcessStream::open(&shared)).into_connect();
+        }
+        let host = match self.address.ip() {
+            IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            address => address,
+        };
+        (host, self.port()).into_connect()
     }
 }

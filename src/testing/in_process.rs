@@ -18,12 +18,16 @@ pub(super) struct InProcessStream {
 }
 
 impl InProcessStream {
-    pub(super) fn open(shared: &Arc<Shared>) -> Arc<dyn Stream> {
-        let id = shared.with(|state| state.connect("in-process", None));
-        Arc::new(Self {
-            shared: Arc::downgrade(shared),
+    pub(super) fn open(shared: &Weak<Shared>) -> io::Result<Arc<dyn Stream>> {
+        let refused = io::ErrorKind::ConnectionRefused;
+        let broker = shared.upgrade().ok_or(refused)?;
+        let id = broker
+            .with(|state| state.connect("in-process", None))
+            .ok_or(refused)?;
+        Ok(Arc::new(Self {
+            shared: shared.clone(),
             id,
-        })
+        }))
     }
 }
 

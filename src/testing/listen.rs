@@ -146,9 +146,12 @@ impl Port {
 
     fn add(&mut self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let id = self
+        let connect = self
             .shared
             .serve(|state| state.connect(&peer.to_string(), Some(self.number)));
+        let Some(id) = connect else {
+            return Ok(());
+        };
         let token = Token(id as usize);
         if let Err(error) =
             self.poll

@@ -34,4 +34,3 @@ pub use broker::Broker;
 pub use builder::BrokerBuilder;
 
 pub use crate::client::clock::Clock;
-pub use crate::transport::{Stream, Waker};

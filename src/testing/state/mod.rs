@@ -45,6 +45,7 @@ pub(super) struct State {
     pub(super) log: Log,
     connections: BTreeMap<ConnectionId, Connection>,
     next_connection: ConnectionId,
+    reachable: bool,
     sessions: BTreeMap<String, Session>,
     subscriptions: Subscriptions,
     retained: BTreeMap<String, Arc<Message>>,
@@ -75,6 +76,7 @@ impl State {
             log,
             connections: BTreeMap::new(),
             next_connection: 1,
+            reachable: true,
             sessions: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
             retained: BTreeMap::new(),
@@ -87,8 +89,11 @@ impl State {
 
     // ---- what the transports call ----
 
-    /// A transport was opened; `peer` and `port` are for the log.
-    pub(super) fn connect(&mut self, peer: &str, port: Option<u16>) -> ConnectionId {
+    /// A transport was opened; `peer` and `port` are for the log. `None`: nobody is to reach the broker at present.
+    pub(super) fn connect(&mut self, peer: &str, port: Option<u16>) -> Option<ConnectionId> {
+        if !self.reachable {
+            return None;
+        }
         let id = self.next_connection;
         self.next_connection += 1;
         match port {
@@ -99,7 +104,7 @@ impl State {
         }
         let connection = Connection::new(id, peer, &self.options, self.now);
         self.connections.insert(id, connection);
-        id
+        Some(id)
     }
 
     /// Bytes arrived.
@@ -267,6 +272,14 @@ impl State {
 
     pub(super) fn published(&self) -> Vec<Publish> {
         self.published.iter().cloned().collect()
+    }
+
+    pub(super) fn set_reachable(&mut self, reachable: bool) {
+        self.reachable = reachable;
+        if !reachable {
+            let all: Vec<_> = self.connections.keys().copied().collect();
+            all.into_iter().for_each(|id| self.end(id, End::Cut(None)));
+        }
     }
 
     /// Ends the connection of a client: with a DISCONNECT (MQTT 5.0) where there is a reason, else without a word.
