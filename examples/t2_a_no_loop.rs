@@ -1,0 +1,30 @@
+//! Tutorial 2, script 1: no network loop, so `on_connect` never runs.
+//!
+//! Run `cargo run --example t2_a_no_loop`. It prints two log lines, CONNECT and DISCONNECT, four seconds
+//! apart; `connected OK` is missing because nobody reads what the broker answers.
+use callmq::client as mqtt;
+use std::{env, thread::sleep, time::Duration};
+
+fn on_log(_: &mqtt::Client, _level: mqtt::LogLevel, buf: &str) {
+    println!("log: {buf}");
+}
+
+fn on_connect(_: &mqtt::Client, _: mqtt::ConnectFlags, rc: mqtt::ReasonCode, _: &mqtt::Properties) {
+    if rc == 0 {
+        println!("connected OK");
+    } else {
+        println!("Bad connection Returned code= {}", rc.value());
+    }
+}
+
+fn main() -> mqtt::Result<()> {
+    let broker = env::var("MQTT_HOST").unwrap_or("127.0.0.1".into());
+    let port: u16 = env::var("MQTT_PORT").unwrap_or("1883".into()).parse()?;
+    let client = mqtt::Client::new("python1"); // create new instance
+    client.on_connect(on_connect); // bind call back function
+    client.on_log(on_log);
+    println!("Connecting to broker  {broker}");
+    client.connect((broker, port))?; // connect to broker
+    sleep(Duration::from_secs(4));
+    client.disconnect() // disconnect
+}
