@@ -31,30 +31,27 @@ fn folder() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// The folder of mosquitto's source, as cargo knows it.
+/// The folder of mosquitto's source.
+///
+/// Cargo names it when it builds the package, which it has done before these tests. (`cargo metadata` would want every
+/// package of the workspace, also those that were not needed and never downloaded.)
 fn source() -> Result<PathBuf, String> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let host = run(Command::new(&cargo).arg("-vV"))?;
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .ok_or("cargo -vV names no host")?;
-    let metadata = run(Command::new(&cargo)
+    let messages = run(Command::new(cargo)
         .args([
-            "metadata",
-            "--offline",
-            "--format-version",
-            "1",
-            "--filter-platform",
-            host,
+            "build",
+            "--package",
+            "libmosquitto-sys",
+            "--message-format",
+            "json",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR")))?;
-    let manifest = metadata
-        .split_once(r#""name":"libmosquitto-sys","version":"#)
-        .and_then(|(_, package)| package.split_once(r#""manifest_path":""#))
-        .and_then(|(_, path)| path.split_once('"'))
+    let manifest = messages
+        .lines()
+        .filter(|line| line.contains("libmosquitto-sys"))
+        .find_map(|line| line.split_once(r#""manifest_path":""#)?.1.split_once('"'))
         .map(|(path, _)| path.replace(r"\\", r"\"))
-        .ok_or("cargo metadata does not know libmosquitto-sys")?;
+        .ok_or("cargo did not say where libmosquitto-sys is")?;
     Ok(Path::new(&manifest).with_file_name("mosquitto"))
 }
 
