@@ -157,7 +157,7 @@ fn any_connack(version: ProtocolVersion) -> impl Strategy<Value = Packet> {
             .prop_map(ReasonCode::new)
             .boxed()
     } else {
-        any::<u8>().prop_map(ReasonCode::from_connack_v3).boxed()
+        (0..0x80u8).prop_map(ReasonCode::from_connack_v3).boxed()
     };
     (any::<bool>(), reason, any_properties(version, kinds)).prop_map(
         |(session_present, reason, properties)| {
