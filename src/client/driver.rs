@@ -106,12 +106,18 @@ impl Driver {
             self.socket.clone_from(&core.socket);
             self.input.clear();
             self.undecoded = false;
-            self.readable = self.socket.is_some();
+            // A socket that can be polled reports by itself that it is readable; others are asked.
+            self.readable = self.socket.as_ref().is_some_and(|socket| !socket.is_pollable());
             self.decoder = Decoder::new(core.session.settings.version);
             if let Some(max) = core.max_packet_size {
                 self.decoder.set_max_packet_size(max);
             }
         }
+    }
+
+    /// Whether there may be something to read or to take apart.
+    fn has_input(&self) -> bool {
+        self.undecoded || self.readable
     }
 
     /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
@@ -203,25 +209,31 @@ impl Shared {
     /// anything happened. What callbacks failed with is kept in the core.
     pub(super) fn turn(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>, limit: usize) -> bool {
         let told = self.dispatch(driver);
-        let mut core = self.flush(self.lock());
+        let core = self.flush(self.lock());
         driver.follow(&core);
-        let nothing = !told && core.happenings.is_empty() && core.session.events().is_empty();
-        if nothing && driver.waiting.is_none() && !driver.undecoded && !driver.readable {
-            core = self.sleep(core, driver, until);
-            driver.follow(&core);
-        }
         drop(core);
-        self.step(driver, limit) || told
+        if told || (driver.has_input() && self.step(driver, limit)) {
+            return true;
+        }
+        let mut core = self.lock();
+        let nothing = core.happenings.is_empty() && core.session.events().is_empty();
+        if nothing && driver.waiting.is_none() {
+            let core = self.sleep(core, driver, until);
+            driver.follow(&core);
+        } else {
+            drop(core);
+        }
+        self.step(driver, limit)
     }
 
     /// Reads and handles what is there, without waiting.
     pub(super) fn step(self: &Arc<Self>, driver: &mut Driver, limit: usize) -> bool {
         let mut progress = false;
-        if driver.waiting.is_none() && (driver.undecoded || driver.readable) {
+        if driver.waiting.is_none() && driver.has_input() {
             progress = self.read_and_handle(driver, limit);
         }
         // Deadlines are judged only when nothing is left to read: the answer may be there.
-        if !progress || !(driver.undecoded || driver.readable) {
+        if !progress || !driver.has_input() {
             progress |= self.handle_deadlines();
         }
         progress |= self.dispatch(driver);
@@ -316,6 +328,7 @@ impl Shared {
             if core.happenings.is_empty() && driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
             }
+            self.notify(&core);
             return true;
         }
         count > 0
