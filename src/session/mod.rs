@@ -189,8 +189,7 @@ impl<T: Track> Session<T> {
     }
     /// `on_connect` has returned: renews subscriptions by policy (those that were not requested on this connection
     /// yet), then lets the queue flow.
-    pub(crate) fn release(&mut self, now: Instant) {
-        let _ = now;
+    pub(crate) fn release(&mut self, _now: Instant) {
         self.wire.trace = self.settings.trace;
         if self.connection.link != Link::Settling {
             return;
@@ -210,11 +209,10 @@ impl<T: Track> Session<T> {
     /// does not belong into a DISCONNECT. Nothing is sent then.
     pub(crate) fn disconnect(
         &mut self,
-        now: Instant,
+        _now: Instant,
         reason: ReasonCode,
         properties: Properties,
     ) -> Result<()> {
-        let _ = now;
         self.wire.trace = self.settings.trace;
         if !self.may_write() {
             return Err(Error::NotConnected);
@@ -234,8 +232,7 @@ impl<T: Track> Session<T> {
     }
     /// The transport is gone. What was in the output and of QoS 0 is lost (its tracker, if any, hears it); the rest
     /// waits for the next connection.
-    pub(crate) fn closed(&mut self, now: Instant) {
-        let _ = now;
+    pub(crate) fn closed(&mut self, _now: Instant) {
         if self.connection.link == Link::Closed {
             return;
         }
@@ -254,23 +251,21 @@ impl<T: Track> Session<T> {
     /// followed by its position in the output.
     pub(crate) fn publish(
         &mut self,
-        now: Instant,
+        _now: Instant,
         message: Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        let _ = now;
         self.wire.trace = self.settings.trace;
         self.accept(message, track)
     }
     /// Adds to the ledger and asks the server, now or when there is a connection. Returns the message id.
     pub(crate) fn subscribe(
         &mut self,
-        now: Instant,
+        _now: Instant,
         subscriptions: Vec<Subscription>,
         properties: Properties,
         track: impl FnOnce(u16) -> T,
     ) -> Result<u16> {
-        let _ = now;
         self.request(track, |packet_id| {
             Packet::Subscribe(crate::codec::Subscribe {
                 packet_id,
@@ -281,12 +276,11 @@ impl<T: Track> Session<T> {
     }
     pub(crate) fn unsubscribe(
         &mut self,
-        now: Instant,
+        _now: Instant,
         filters: Vec<String>,
         properties: Properties,
         track: impl FnOnce(u16) -> T,
     ) -> Result<u16> {
-        let _ = now;
         self.request(track, |packet_id| {
             Packet::Unsubscribe(crate::codec::Unsubscribe {
                 packet_id,
@@ -301,8 +295,7 @@ impl<T: Track> Session<T> {
     ///
     /// `InvalidState` if the ticket's connection has ended or the message is acknowledged already. A message of QoS 2
     /// whose connection has ended is noted as processed all the same: it does not come again.
-    pub(crate) fn acknowledge(&mut self, now: Instant, ticket: AckTicket) -> Result<()> {
-        let _ = now;
+    pub(crate) fn acknowledge(&mut self, _now: Instant, ticket: AckTicket) -> Result<()> {
         self.wire.trace = self.settings.trace;
         match self.incoming.acknowledge(ticket) {
             Acknowledged::Twice => Err(Error::InvalidState("the message is acknowledged already")),

@@ -9,12 +9,13 @@ use crate::codec::{Ack, ConnAck, Disconnect, ProtocolVersion, Publish, SubAck, U
 
 impl<T: Track> Session<T> {
     pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
+        if self.connection.link == Link::Closed {
+            return Ok(());
+        }
         self.wire.counters.packets_received += 1;
         self.trace_received(&packet);
-        match self.connection.link {
-            Link::Connecting => return self.receive_first(now, packet),
-            Link::Settling | Link::Open | Link::Disconnecting => {}
-            Link::Closed => return Ok(()),
+        if self.connection.link == Link::Connecting {
+            return self.receive_first(now, packet);
         }
         match packet {
             Packet::Publish(publish) => self.receive_publish(publish),
@@ -189,8 +190,11 @@ impl<T: Track> Session<T> {
                 self.put_ack(AckKind::PubRel, ack.packet_id);
             }
             Acked::Unknown => {}
+            Acked::Confused if kind == AckKind::PubRec => {
+                return Err(self.broken("PUBREC for a message of QoS 1", "MQTT-4.3.2-1", "MQTT-4.3.2-3"));
+            }
             Acked::Confused => {
-                return Err(self.broken("not the answer to what was sent", "MQTT-4.3.3-1", "MQTT-4.3.3-4"));
+                return Err(self.broken("PUBCOMP without PUBREC", "MQTT-4.3.3-1", "MQTT-4.3.3-3"));
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ pub(super) struct Subscriptions<T> {
     /// Requests without an answer yet.
     sent: IdMap<Request<T>>,
     next_serial: u64,
+    next_order: u64,
 }
 
 /// One Topic Filter of the ledger.
@@ -22,6 +23,8 @@ pub(super) struct Subscriptions<T> {
 struct Entry {
     options: SubscribeOptions,
     properties: Properties,
+    /// Counts the filters as they were subscribed: renewals keep that order.
+    order: u64,
     /// The serial number of the latest request: only its answer counts.
     request: u64,
     /// The server has accepted it, at least once.
@@ -63,6 +66,7 @@ impl<T> Subscriptions<T> {
             pending: VecDeque::new(),
             sent: IdMap::new(),
             next_serial: 0,
+            next_order: 0,
         }
     }
 
@@ -74,12 +78,14 @@ impl<T> Subscriptions<T> {
             Packet::Subscribe(subscribe) => {
                 for subscription in &subscribe.subscriptions {
                     let entry = Entry {
+                        order: self.next_order,
                         options: subscription.options,
                         properties: subscribe.properties.clone(),
                         request: serial,
                         granted: false,
                         owed: false,
                     };
+                    self.next_order += 1;
                     self.ledger.insert(subscription.filter.clone(), entry);
                 }
             }
@@ -163,7 +169,7 @@ impl<T> Subscriptions<T> {
     /// Packets that renew what is owed, in the order of the subscriptions; `packet_id` gives each one its identifier.
     pub(super) fn renew(&mut self, mut packet_id: impl FnMut() -> Option<PacketId>) -> Vec<Request<T>> {
         let mut owed: Vec<_> = self.ledger.iter_mut().filter(|(_, entry)| entry.owed).collect();
-        owed.sort_unstable_by_key(|(_, entry)| entry.request);
+        owed.sort_unstable_by_key(|(_, entry)| entry.order);
         let mut requests: Vec<Request<T>> = Vec::new();
         let mut bytes = RENEWAL_BYTES;
         for (filter, entry) in owed {

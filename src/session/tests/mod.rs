@@ -5,3 +5,12 @@
 mod support;
 
 mod connecting;
+mod keep_alive;
+mod model;
+mod mqtt5;
+mod publishing;
+mod queueing;
+mod receiving;
+mod resuming;
+mod subscribing;
+mod tracing;

@@ -324,3 +324,78 @@ pub(super) fn message(topic: &str, payload: &str, qos: u8, packet_id: u16) -> Pa
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     })
 }
+
+// ---- bytes that are expected ----
+
+/// A PUBLISH of MQTT 3 with a Remaining Length below 128: flags as 0b1100 (DUP, QoS), `packet_id` 0 for none.
+pub(super) fn publish_bytes(flags: u8, topic: &str, packet_id: u16, payload: &str) -> Vec<u8> {
+    let mut rest = vec![0, topic.len() as u8];
+    rest.extend_from_slice(topic.as_bytes());
+    if packet_id != 0 {
+        rest.extend_from_slice(&packet_id.to_be_bytes());
+    }
+    rest.extend_from_slice(payload.as_bytes());
+    let mut packet = vec![0x30 | flags, rest.len() as u8];
+    packet.extend_from_slice(&rest);
+    packet
+}
+
+/// PUBACK 0x40, PUBREC 0x50, PUBREL 0x62, PUBCOMP 0x70.
+pub(super) fn ack_bytes(first: u8, packet_id: u16) -> Vec<u8> {
+    let [high, low] = packet_id.to_be_bytes();
+    vec![first, 2, high, low]
+}
+
+/// A PUBLISH of MQTT 3 as it was on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) first: u8,
+    pub(super) packet_id: u16,
+    pub(super) topic: String,
+    pub(super) payload: String,
+}
+
+/// Cuts what was sent into packets: first byte and what follows the Remaining Length.
+pub(super) fn packets(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut packets = Vec::new();
+    while !bytes.is_empty() {
+        let (mut length, mut at) = (0usize, 1);
+        loop {
+            length |= usize::from(bytes[at] & 0x7f) << (7 * (at - 1));
+            at += 1;
+            if bytes[at - 1] & 0x80 == 0 {
+                break;
+            }
+        }
+        packets.push((bytes[0], &bytes[at..at + length]));
+        bytes = &bytes[at + length..];
+    }
+    packets
+}
+
+/// The PUBLISH packets of MQTT 3 among what was sent.
+pub(super) fn publishes(bytes: &[u8]) -> Vec<Seen> {
+    let publishes = packets(bytes).into_iter().filter(|(first, _)| first >> 4 == 3);
+    let seen = publishes.map(|(first, rest)| {
+        let topic_end = 2 + usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+        let (packet_id, payload) = match first & 0b0110 {
+            0 => (0, &rest[topic_end..]),
+            _ => (
+                u16::from_be_bytes([rest[topic_end], rest[topic_end + 1]]),
+                &rest[topic_end + 2..],
+            ),
+        };
+        Seen {
+            first,
+            packet_id,
+            topic: String::from_utf8(rest[2..topic_end].to_vec()).unwrap(),
+            payload: String::from_utf8(payload.to_vec()).unwrap(),
+        }
+    });
+    seen.collect()
+}
+
+/// Their payloads.
+pub(super) fn payloads(bytes: &[u8]) -> Vec<String> {
+    publishes(bytes).into_iter().map(|seen| seen.payload).collect()
+}
