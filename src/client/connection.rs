@@ -52,7 +52,7 @@ impl Shared {
             .pre_connect
             .run_for("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)))
         {
-            self.keep_failure(run.clone());
+            self.log_failure(&run);
             run?;
         }
         let defaults = self.lock().dial_defaults.clone();
@@ -66,7 +66,7 @@ impl Shared {
             self.call("on_socket_open", |c| f(c, &handle))
         }) {
             if run.is_err() {
-                self.keep_failure(run.clone());
+                self.log_failure(&run);
                 let mut core = self.lock();
                 if core.epoch == epoch {
                     self.drop_connection(&mut core);
@@ -82,7 +82,10 @@ impl Shared {
         core.session.open(self.now());
         core.phase = Phase::Up;
         self.notify(&core);
-        self.after_command(core)
+        self.after_command(core)?;
+        // A loop that waited for the connection turns to it.
+        self.wake();
+        Ok(())
     }
 
     /// Makes the socket the client's.

@@ -391,11 +391,17 @@ impl Shared {
 
     /// Logs what a callback failed with, and keeps the first failure for the caller of the loop.
     pub(super) fn keep_failure(self: &Arc<Self>, result: Result<()>) {
-        let Err(error) = result else { return };
-        if let Error::Callback { callback, message } = &error {
+        self.log_failure(&result);
+        if let Err(error) = result {
+            self.keep_error(error);
+        }
+    }
+
+    /// Logs what a callback failed with, where the error itself is returned to the caller.
+    pub(super) fn log_failure(self: &Arc<Self>, result: &Result<()>) {
+        if let Err(Error::Callback { callback, message }) = result {
             logging::emit_line(self, &log_lines::callback_failed(callback, message));
         }
-        self.keep_error(error);
     }
 
     fn keep_error(&self, error: Error) {

@@ -106,8 +106,8 @@ impl Driver {
             self.socket.clone_from(&core.socket);
             self.input.clear();
             self.undecoded = false;
-            // A socket that can be polled reports by itself that it is readable; others are asked.
-            self.readable = self.socket.as_ref().is_some_and(|socket| !socket.is_pollable());
+            // Its first report may have come before we listened for it.
+            self.readable = self.socket.is_some();
             self.decoder = Decoder::new(core.session.settings.version);
             if let Some(max) = core.max_packet_size {
                 self.decoder.set_max_packet_size(max);
@@ -343,7 +343,7 @@ impl Shared {
         }
         if core.closing_until.is_some_and(|until| now >= until) {
             // The DISCONNECT could not be written in time.
-            self.end(&mut core, DisconnectReason::Requested, Phase::Down);
+            self.lose(&mut core, DisconnectReason::Requested);
             return true;
         }
         if core.session.poll_timeout().is_none_or(|due| due > now) {
@@ -363,6 +363,12 @@ impl Shared {
             let mut core = self.flush(self.lock());
             let done =
                 core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
+            if core.abandoned && core.running.is_none() {
+                // The last handle was dropped inside a callback, or while another thread drove.
+                core.abandoned = false;
+                self.say_goodbye(core, &mut driver);
+                continue;
+            }
             if done || driver.waiting.is_some() {
                 core.driver = Some(driver);
                 self.changed.notify_all();
@@ -382,10 +388,7 @@ fn handle_packets(
     limit: usize,
 ) -> std::result::Result<(), Failed> {
     for _ in 0..limit {
-        if !matches!(
-            core.session.link(),
-            Link::Connecting | Link::Settling | Link::Open | Link::Disconnecting
-        ) {
+        if core.session.link() == Link::Closed || core.closing_reason.is_some() {
             driver.undecoded = false;
             return Ok(());
         }

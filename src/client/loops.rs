@@ -367,7 +367,10 @@ impl Shared {
             core = self.wait(core, None);
         };
         drop(core);
-        if let Err(error) = self.run(&mut driver, Running::Thread) {
+        let result = driver
+            .prepare(&self)
+            .and_then(|()| self.run(&mut driver, Running::Thread));
+        if let Err(error) = result {
             // `reconnect_if`, or a refusal with `reconnect_on_failure` off.
             log::error!(target: "callmq", "the network loop has ended: {error}");
             self.lock().callback_error.get_or_insert(error);
@@ -425,11 +428,15 @@ impl Shared {
         } else if let Some(mut driver) = core.driver.take() {
             self.say_goodbye(core, &mut driver);
             self.lock().driver = Some(driver);
+        } else {
+            // Another thread is driving for a moment: it says goodbye when it gives the driver back.
+            core.abandoned = true;
+            self.wake_now();
         }
     }
 
     /// Sends what was accepted, at most for `GOODBYE`, then DISCONNECT.
-    fn say_goodbye<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>, driver: &mut Driver) {
+    pub(super) fn say_goodbye<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>, driver: &mut Driver) {
         let deadline = Instant::now() + GOODBYE;
         // Nobody takes messages any more; the server keeps what is not acknowledged.
         driver.waiting = None;

@@ -326,6 +326,10 @@ impl Shared {
                     core.driver = Some(driver);
                     return Err(Error::NotConnected);
                 }
+                if let Err(error) = driver.prepare(self) {
+                    core.driver = Some(driver);
+                    return Err(error);
+                }
                 drop(core);
                 let progress = self.turn(&mut driver, deadline, usize::MAX);
                 core = self.release(driver);
