@@ -224,10 +224,16 @@ impl Connection {
         }
     }
 
-    /// Expects DISCONNECT and then the end of the stream.
+    /// Expects DISCONNECT and then the end of the stream, not a reset.
     pub fn expect_goodbye(&mut self) {
         self.expect(b"\xe0\x00");
-        self.expect_close();
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let end = self.stream.read(&mut [0]);
+        assert!(
+            matches!(end, Ok(0)),
+            "expected the end of the stream, but: {end:?}{}",
+            self.so_far()
+        );
     }
 
     /// Sends bytes.

@@ -98,6 +98,11 @@ impl Program {
         }
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the program to end by itself.
     ///
     /// # Panics

@@ -67,6 +67,7 @@ struct Shared {
     delay: Duration,
     stopped: AtomicBool,
     records: Mutex<Vec<Record>>,
+    streams: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
@@ -79,6 +80,7 @@ impl Proxy {
             delay,
             stopped: AtomicBool::new(false),
             records: Mutex::default(),
+            streams: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || serving.accept(&listener));
@@ -88,6 +90,13 @@ impl Proxy {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Breaks all connections off, on both sides.
+    pub fn cut(&self) {
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// What has been seen so far.
@@ -120,6 +129,10 @@ impl Shared {
             client.set_nodelay(true).unwrap();
             broker.set_nodelay(true).unwrap();
             let (client2, broker2) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
+            self.streams
+                .lock()
+                .unwrap()
+                .extend([client.try_clone().unwrap(), broker.try_clone().unwrap()]);
             let (shared, shared2) = (Arc::clone(self), Arc::clone(self));
             thread::spawn(move || shared.pass_to_broker(connection, client, broker));
             thread::spawn(move || shared2.pass_to_client(connection, broker2, client2));
