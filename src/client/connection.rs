@@ -60,6 +60,7 @@ impl Shared {
         let handle = {
             let mut core = self.lock();
             core.take_credentials(options.servers().get(server));
+            core.session.check_settings()?;
             self.adopt(&mut core, socket, epoch)?
         };
         if let Some(run) = self.callbacks.socket_open.run_for("on_socket_open", |f| {

@@ -56,6 +56,22 @@ impl Server {
         }
     }
 
+    /// Returns the host's name or address; `None` for a stream of the user's own.
+    pub fn host(&self) -> Option<&str> {
+        match &self.target {
+            Target::Tcp { host, .. } => Some(host),
+            Target::Custom(_) => None,
+        }
+    }
+
+    /// Returns the TCP port; `None` for a stream of the user's own.
+    pub fn port(&self) -> Option<u16> {
+        match &self.target {
+            Target::Tcp { port, .. } => Some(*port),
+            Target::Custom(_) => None,
+        }
+    }
+
     pub(crate) fn set_port(&mut self, new: u16) -> Result<()> {
         check_port(new)?;
         if let Target::Tcp { port, .. } = &mut self.target {

@@ -313,10 +313,21 @@ impl Client {
         self.configure(target)
     }
 
-    /// The server of the last `connect`, as text. `None` before.
+    /// The host of the last `connect` (of a list, the first). `None` before, and for a stream that has none.
     pub fn host(&self) -> Option<String> {
         let core = self.shared().lock();
-        core.options.as_ref()?.servers().first().map(ToString::to_string)
+        core.options
+            .as_ref()?
+            .servers()
+            .first()?
+            .host()
+            .map(str::to_owned)
+    }
+
+    /// The port of the last `connect`. `None` before, and for a stream that has none.
+    pub fn port(&self) -> Option<u16> {
+        let core = self.shared().lock();
+        core.options.as_ref()?.servers().first()?.port()
     }
 
     /// The client id: the one given, or the one that was made because an empty one was refused.
@@ -386,8 +397,11 @@ impl Core {
             ));
         }
         if settings.version == ProtocolVersion::V31 && settings.client_id.is_empty() {
-            settings.client_id = super::dispatch::random_client_id();
+            // MQTT 3.1 has no empty ids.
+            self.session.settings.client_id = super::dispatch::random_client_id();
         }
+        self.session.check_settings()?;
+        let settings = &mut self.session.settings;
         if let Some(seconds) = options.keep_alive_seconds() {
             settings.keep_alive = seconds;
         }

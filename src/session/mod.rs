@@ -169,6 +169,11 @@ impl<T: Track> Session<T> {
 
     // ---- the connection ----
 
+    /// Whether the settings make a CONNECT: no text too long, nothing that the version does not have.
+    pub(crate) fn check_settings(&self) -> Result<()> {
+        self.connect_packet()
+            .encode(self.settings.version, &mut Vec::new())
+    }
     /// The transport is open: writes CONNECT from the settings and starts the CONNACK deadline. Per-connection state
     /// starts afresh.
     pub(crate) fn open(&mut self, now: Instant) {
@@ -428,10 +433,10 @@ impl<T: Track> Session<T> {
 
     // ---- steps ----
 
-    fn put_connect(&mut self) {
+    /// The CONNECT that the settings ask for.
+    fn connect_packet(&self) -> Packet {
         let settings = &self.settings;
-        self.wire.trace = settings.trace;
-        let packet = Packet::Connect(Box::new(Connect {
+        Packet::Connect(Box::new(Connect {
             version: settings.version,
             bridge: settings.bridge,
             clean_start: settings.clean_start,
@@ -441,7 +446,13 @@ impl<T: Track> Session<T> {
             username: settings.username.clone(),
             password: settings.password.clone(),
             properties: settings.connect_properties.clone(),
-        }));
+        }))
+    }
+
+    fn put_connect(&mut self) {
+        let packet = self.connect_packet();
+        let settings = &self.settings;
+        self.wire.trace = settings.trace;
         let encoded = self.wire.put_packet(&packet);
         debug_assert!(
             encoded.is_ok(),
