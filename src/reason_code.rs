@@ -272,3 +272,55 @@ impl fmt::Debug for ReasonCode {
         write!(f, "{} ({:#04x})", self.name(), self.wire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_keeps_its_number_and_compares_by_meaning() {
+        for (old, new) in [
+            (1, ReasonCode::UNSUPPORTED_PROTOCOL_VERSION),
+            (2, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID),
+            (3, ReasonCode::SERVER_UNAVAILABLE),
+            (4, ReasonCode::BAD_USERNAME_OR_PASSWORD),
+            (5, ReasonCode::NOT_AUTHORIZED),
+            (6, ReasonCode::UNSPECIFIED_ERROR),
+        ] {
+            let code = ReasonCode::from_connack_v3(old);
+            assert_eq!(code, new);
+            assert_eq!(code.name(), new.name());
+            assert_eq!((code.value(), code.meaning()), (old, new.value()));
+            assert!(code.is_failure());
+            assert!(code == i32::from(old) && code > 0 && new >= 0x80);
+        }
+        assert!(!ReasonCode::from_connack_v3(0).is_failure());
+    }
+
+    #[test]
+    fn zero_has_a_name_for_each_kind_of_packet() {
+        assert_eq!(ReasonCode::SUCCESS, "Success");
+        assert_eq!(ReasonCode::GRANTED_QOS_0, "Granted QoS 0");
+        assert_eq!(ReasonCode::NORMAL_DISCONNECTION, "Normal disconnection");
+        assert_eq!(ReasonCode::GRANTED_QOS_0, ReasonCode::SUCCESS);
+    }
+
+    #[test]
+    fn codes_print_their_names() {
+        assert_eq!(ReasonCode::sub_ack(2).to_string(), "Granted QoS 2");
+        assert_eq!(ReasonCode::disconnect(0x8E).to_string(), "Session taken over");
+        assert_eq!(
+            format!("{:?}", ReasonCode::from_connack_v3(5)),
+            "Not authorized (0x05)"
+        );
+        assert_eq!(format!("{:>9}", ReasonCode::SUCCESS), "  Success");
+        assert_eq!(ReasonCode::new(0xFF).name(), "Unknown reason");
+    }
+
+    #[test]
+    fn failures_start_at_0x80() {
+        for code in 0..=0xFF {
+            assert_eq!(ReasonCode::new(code).is_failure(), code >= 0x80);
+        }
+    }
+}

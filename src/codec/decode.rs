@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::packet_type::DUP;
+use super::plain_publish::PlainPublish;
 use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
@@ -72,6 +72,15 @@ impl Decoder {
     /// known has the reason `UNSUPPORTED_PROTOCOL_VERSION`.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+        match PlainPublish::find(self.version, self.max_packet_size, input, &self.topics) {
+            Some(publish) => Ok(Some(Packet::Publish(publish.take(input)))),
+            None => self.decode_any(input),
+        }
+    }
+
+    /// Decodes the first packet of `input`, whatever it is.
+    #[inline(never)]
+    fn decode_any(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
         let Some(header) = self.fixed_header(input)? else {
             return Ok(None);
         };
@@ -79,14 +88,14 @@ impl Decoder {
             return Ok(None);
         }
         if header.packet_type == PacketType::Publish {
-            let publish = Publish::take(
+            return Publish::take(
                 self.version,
                 input,
                 header.len,
                 header.remaining_length,
                 &mut self.topics,
-            )?;
-            return Ok(Some(Packet::Publish(publish)));
+            )
+            .map(|publish| Some(Packet::Publish(publish)));
         }
         let body = input.get(header.len..header.packet_len()).unwrap_or_default();
         let packet = self.read_packet(header.packet_type, body)?;
@@ -104,19 +113,12 @@ impl Decoder {
     }
 
     /// Reads the Fixed Header. `None`: it is not complete.
-    #[inline]
     fn fixed_header(&self, input: &[u8]) -> Result<Option<FixedHeader>, DecodeError> {
         let Some((&first, rest)) = input.split_first() else {
             return Ok(None);
         };
         let packet_type =
             PacketType::from_first_byte(first, self.version).map_err(|rule| rule.broken(self.version))?;
-        if packet_type == PacketType::Publish && first & PUBLISH_QOS == 0 && first & DUP != 0 {
-            return Err(rules::DUP_QOS_0.broken(self.version));
-        }
-        if packet_type == PacketType::Publish && first & PUBLISH_QOS == PUBLISH_QOS {
-            return Err(rules::QOS_3.broken(self.version));
-        }
         let length = read_var_int(rest, self.version).map_err(|rule| rule.broken(self.version))?;
         let Some((remaining_length, size)) = length else {
             return Ok(None);
@@ -176,6 +178,3 @@ impl FixedHeader {
         self.len + self.remaining_length
     }
 }
-
-/// The bits of PUBLISH's first byte that hold the QoS.
-const PUBLISH_QOS: u8 = 0b0110;

@@ -8,6 +8,7 @@ mod decode;
 mod disconnect;
 mod encode;
 mod packet_type;
+mod plain_publish;
 mod properties;
 mod property;
 mod publish;

@@ -65,12 +65,24 @@ impl PacketType {
         }
     }
 
-    /// Reads the first byte of a packet; the flags of PUBLISH are left to its decoder.
+    /// Reads the first byte of a packet and checks its flags.
+    #[inline]
     pub(super) fn from_first_byte(first: u8, version: ProtocolVersion) -> Result<Self, &'static Rule> {
+        if first >> 4 != Self::Publish as u8 {
+            return Self::other_from_first_byte(first, version);
+        }
+        match first & (DUP | QOS) {
+            DUP => Err(&rules::DUP_QOS_0),
+            flags if flags & QOS == QOS => Err(&rules::QOS_3),
+            _ => Ok(Self::Publish),
+        }
+    }
+
+    /// Reads the first byte of a packet other than PUBLISH.
+    fn other_from_first_byte(first: u8, version: ProtocolVersion) -> Result<Self, &'static Rule> {
         let packet_type = match first >> 4 {
             1 => Self::Connect,
             2 => Self::ConnAck,
-            3 => return Ok(Self::Publish),
             4 => Self::PubAck,
             5 => Self::PubRec,
             6 => Self::PubRel,
@@ -123,5 +135,7 @@ impl fmt::Display for PacketType {
     }
 }
 
-/// The DUP flag in the first byte.
+// The flags of PUBLISH.
 pub(super) const DUP: u8 = 0b1000;
+pub(super) const QOS: u8 = 0b0110;
+pub(super) const RETAIN: u8 = 0b0001;

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::packet_type::DUP;
+use super::packet_type::{DUP, RETAIN};
 use super::property::Scope;
 use super::reader::Reader;
 use super::rules;
@@ -261,5 +261,68 @@ impl Ack {
     }
 }
 
-/// The RETAIN flag in the first byte.
-const RETAIN: u8 = 0b0001;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Packet, Property};
+
+    fn publish(payload_len: usize, properties: Properties) -> Publish {
+        Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: TopicName::from_checked("a/b"),
+            packet_id: PacketId::new(7),
+            properties,
+            payload: vec![0x61; payload_len].into(),
+        }
+    }
+
+    #[test]
+    fn the_head_and_the_payload_are_the_packet() {
+        let properties = || Properties::from(Property::UserProperty("k".repeat(100), "v".repeat(100)));
+        for version in [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5] {
+            for payload_len in [0, 1, 119, 120, 121, 16_384, 2_097_152] {
+                let publish = publish(payload_len, properties());
+                let mut parts = Vec::new();
+                encode_publish_head(&mut parts, version, publish.head(), payload_len);
+                parts.extend_from_slice(&publish.payload);
+                assert_eq!(
+                    parts.len(),
+                    publish_packet_len(version, &publish.head(), payload_len)
+                );
+                let mut whole = Vec::new();
+                Packet::Publish(publish).encode(version, &mut whole).unwrap();
+                assert_eq!(parts, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_has_room_moves_nothing() {
+        let publish = publish(1000, Properties::from(Property::ContentType("t".into())));
+        let mut out = Vec::with_capacity(publish_packet_len(ProtocolVersion::V5, &publish.head(), 1000));
+        let (start, capacity) = (out.as_ptr(), out.capacity());
+        Packet::Publish(publish)
+            .encode(ProtocolVersion::V5, &mut out)
+            .unwrap();
+        assert_eq!((out.as_ptr(), out.capacity()), (start, capacity));
+        assert_eq!(out.len(), capacity);
+    }
+
+    #[test]
+    fn a_payload_over_the_limit_is_refused_and_the_largest_is_not() {
+        // Remaining Length: 2 + 3 for the topic, 2 for the identifier.
+        let largest = MAX_REMAINING_LENGTH - 7;
+        let zeros = Bytes::from(vec![0; largest + 1]);
+        let mut publish = publish(0, Properties::new());
+        publish.payload = zeros.slice(..largest);
+        assert!(publish.check(ProtocolVersion::V311).is_ok());
+        assert!(
+            publish.check(ProtocolVersion::V5).is_err(),
+            "no room for the Property Length"
+        );
+        publish.payload = zeros;
+        assert!(publish.check(ProtocolVersion::V311).is_err());
+    }
+}

@@ -71,3 +71,24 @@ impl fmt::Display for QoS {
         fmt::Display::fmt(&(*self as u8), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qos_is_its_number() {
+        for (qos, number) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 2)] {
+            assert_eq!(QoS::try_from(number).unwrap(), qos);
+            assert_eq!(QoS::from_bits(number), Some(qos));
+            assert_eq!(u8::from(qos), number);
+            assert_eq!(i32::from(qos), i32::from(number));
+            assert!(qos == i32::from(number));
+            assert_eq!(qos.to_string(), number.to_string());
+        }
+        for number in [-1, 3, 256] {
+            assert!(QoS::try_from(number).is_err());
+        }
+        assert_eq!(QoS::from_bits(3), None);
+    }
+}

@@ -11,27 +11,29 @@ pub(super) struct TopicCache {
 }
 
 impl TopicCache {
-    /// Returns the Topic Name with these bytes, which are checked unless they are known. The empty name is allowed:
-    /// only the packet as a whole tells whether it may stand.
+    /// Returns the Topic Name with these bytes if it is remembered. The empty name never is.
     #[inline]
-    pub(super) fn name(&mut self, bytes: &[u8]) -> Result<TopicName, &'static Rule> {
-        let place = &mut self.names[place(bytes)];
-        match place {
-            Some(name) if name.as_str().as_bytes() == bytes => Ok(name.clone()),
-            _ => new_name(bytes, place),
+    pub(super) fn known(&self, bytes: &[u8]) -> Option<TopicName> {
+        match &self.names[place(bytes)] {
+            Some(name) if name.as_str().as_bytes() == bytes => Some(name.clone()),
+            _ => None,
         }
     }
-}
 
-#[inline(never)]
-fn new_name(bytes: &[u8], place: &mut Option<TopicName>) -> Result<TopicName, &'static Rule> {
-    let text = check_utf8(bytes)?;
-    check_wildcards(text, &rules::TOPIC_WILDCARD)?;
-    let name = TopicName::from_checked(text);
-    if bytes.len() <= LONGEST {
-        *place = Some(name.clone());
+    /// Returns the Topic Name with these bytes, which are checked unless they are known. The empty name is allowed:
+    /// only the packet as a whole tells whether it may stand.
+    pub(super) fn name(&mut self, bytes: &[u8]) -> Result<TopicName, &'static Rule> {
+        if let Some(name) = self.known(bytes) {
+            return Ok(name);
+        }
+        let text = check_utf8(bytes)?;
+        check_wildcards(text, &rules::TOPIC_WILDCARD)?;
+        let name = TopicName::from_checked(text);
+        if (1..=LONGEST).contains(&bytes.len()) {
+            self.names[place(bytes)] = Some(name.clone());
+        }
+        Ok(name)
     }
-    Ok(name)
 }
 
 /// Checks that a Topic Name has no wildcards.
@@ -59,3 +61,50 @@ const PLACES: usize = 16;
 
 /// Longer names are not kept, so that the cache stays small.
 const LONGEST: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_comes_again_is_the_same_allocation() {
+        let mut cache = TopicCache::default();
+        for text in ["t", "a/topic/of/some/length"] {
+            assert!(cache.known(text.as_bytes()).is_none());
+            let first = cache.name(text.as_bytes()).unwrap();
+            let again = cache.name(text.as_bytes()).unwrap();
+            assert_eq!(first.as_str(), text);
+            assert_eq!(first.as_str().as_ptr(), again.as_str().as_ptr());
+        }
+    }
+
+    #[test]
+    fn names_that_take_turns_stay_known() {
+        let mut cache = TopicCache::default();
+        let texts: Vec<String> = (0..4).map(|number| format!("house/sensor/{number}")).collect();
+        for text in &texts {
+            cache.name(text.as_bytes()).unwrap();
+        }
+        let known = texts.iter().filter(|text| cache.known(text.as_bytes()).is_some());
+        assert!(known.count() >= 3);
+    }
+
+    #[test]
+    fn empty_and_long_names_are_not_kept() {
+        let mut cache = TopicCache::default();
+        for text in [String::new(), "x".repeat(LONGEST + 1)] {
+            assert_eq!(cache.name(text.as_bytes()).unwrap().as_str(), text);
+            assert!(cache.known(text.as_bytes()).is_none());
+        }
+        assert!(cache.names.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_refused_name_is_not_kept() {
+        let mut cache = TopicCache::default();
+        for name in [&b"a/#"[..], b"+", b"\xFF", b"a\0"] {
+            assert!(cache.name(name).is_err());
+            assert!(cache.name(name).is_err());
+        }
+    }
+}

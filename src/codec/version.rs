@@ -56,3 +56,23 @@ impl From<ProtocolVersion> for u8 {
         version as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_a_level_and_a_name() {
+        for (version, level, name) in [
+            (ProtocolVersion::V31, 3, "MQTT 3.1"),
+            (ProtocolVersion::V311, 4, "MQTT 3.1.1"),
+            (ProtocolVersion::V5, 5, "MQTT 5.0"),
+        ] {
+            assert_eq!(ProtocolVersion::try_from(level).unwrap(), version);
+            assert_eq!(u8::from(version), level);
+            assert_eq!(version.to_string(), name);
+        }
+        assert!(ProtocolVersion::try_from(2).is_err());
+        assert!(ProtocolVersion::try_from(6).is_err());
+    }
+}

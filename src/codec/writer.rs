@@ -92,3 +92,48 @@ pub(super) fn check_binary(bytes: &[u8]) -> Result<(), &'static Rule> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::ProtocolVersion;
+    use crate::codec::reader::read_var_int;
+
+    #[test]
+    fn variable_byte_integers_have_the_lengths_of_the_standard() {
+        // MQTT 5.0, table 1-1.
+        for (value, size) in [
+            (0, 1),
+            (127, 1),
+            (128, 2),
+            (16_383, 2),
+            (16_384, 3),
+            (2_097_151, 3),
+            (2_097_152, 4),
+            (268_435_455, 4),
+        ] {
+            let mut out = Vec::new();
+            put_var_int(&mut out, value);
+            assert_eq!((out.len(), var_int_len(value as usize)), (size, size), "{value}");
+            for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
+                let read = read_var_int(&out, version).unwrap();
+                assert_eq!(read, Some((value, size)));
+            }
+            assert_eq!(read_var_int(&out[..size - 1], ProtocolVersion::V5).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_in_front_of_its_body() {
+        for size in [0, 1, 127, 128, 16_383, 16_384] {
+            let mut out = b"before".to_vec();
+            put_with_length(&mut out, |out| out.extend(std::iter::repeat_n(0x61, size))).unwrap();
+            let rest = &out[6..];
+            let Some((value, header)) = read_var_int(rest, ProtocolVersion::V5).unwrap() else {
+                panic!("no length");
+            };
+            assert_eq!((value as usize, rest.len() - header), (size, size));
+            assert!(rest[header..].iter().all(|&byte| byte == 0x61));
+        }
+    }
+}

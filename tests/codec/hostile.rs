@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::round_trip::any_versioned_packet;
-use crate::{all_vectors, decode, encode};
+use crate::{Vector, all_vectors, decode, encode};
 
 const VERSIONS: [ProtocolVersion; 3] = [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5];
 
@@ -73,6 +73,50 @@ fn every_vector_may_come_in_any_version() {
             swallow(version, &vector.wire.bytes);
         }
     }
+}
+
+/// A PUBLISH with a known Topic Name may take a shortcut, which must lead to the same place.
+#[test]
+fn a_packet_that_comes_again_is_the_same_packet() {
+    let publishes = |vector: &Vector| matches!(vector.packet, Packet::Publish(_));
+    for vector in all_vectors().into_iter().filter(publishes) {
+        let bytes = &vector.wire.bytes;
+        let mut decoder = Decoder::new(vector.version);
+        for _ in 0..3 {
+            let mut input = BytesMut::from(&bytes[..]);
+            assert_eq!(
+                decoder.decode(&mut input),
+                Ok(Some(vector.packet.clone())),
+                "{}",
+                vector.name
+            );
+            assert!(input.is_empty());
+        }
+        // And whatever is done to it, a decoder that knows the name answers as one that does not.
+        for at in 0..bytes.len().min(30) {
+            for value in 0..=0xFF {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                let mut knows = BytesMut::from(&changed[..]);
+                let mut fresh = knows.clone();
+                assert_eq!(
+                    decoder.decode(&mut knows),
+                    Decoder::new(vector.version).decode(&mut fresh),
+                    "{}: byte {at} is {value:#04x}",
+                    vector.name
+                );
+                assert_eq!(knows, fresh);
+                decoder = decoder_for(&vector);
+            }
+        }
+    }
+}
+
+/// A decoder that has seen the packet.
+fn decoder_for(vector: &Vector) -> Decoder {
+    let mut decoder = Decoder::new(vector.version);
+    let _ = decoder.decode(&mut BytesMut::from(&vector.wire.bytes[..]));
+    decoder
 }
 
 #[test]
