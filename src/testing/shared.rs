@@ -58,8 +58,10 @@ impl Shared {
         let result = work(&mut state);
         let changed = state.changes() != before;
         let touched = state.take_touched();
+        let discarded = state.take_discarded();
         let lines = state.log.take_fresh();
         drop(state);
+        drop(discarded);
         if changed {
             self.changed.notify_all();
         }

@@ -116,6 +116,47 @@ fn the_log_listener_gets_each_line_and_may_use_the_broker() {
 }
 
 #[test]
+fn a_waker_may_own_its_stream() {
+    let broker = Broker::new();
+    for _ in 0..2 {
+        let stream = broker.open().unwrap();
+        let owned = Mutex::new(Some(Arc::clone(&stream)));
+        stream.set_waker(Waker::new(move || drop(owned.lock().unwrap().take())));
+        stream.write(&connect(4, "own", CLEAN, 60, &[], &[])).unwrap();
+    }
+    assert!(broker.connected_clients().is_empty());
+    // Dropped with its waker, and not under a lock.
+    let stream = broker.open().unwrap();
+    let owned = Arc::clone(&stream);
+    stream.set_waker(Waker::new(move || {
+        let _ = &owned;
+    }));
+    stream.set_waker(Waker::new(|| ()));
+    drop(stream);
+    assert!(broker.log().len() > 3);
+}
+
+#[test]
+fn only_the_latest_messages_are_kept_for_the_test() {
+    let broker = Broker::new();
+    for number in 0..1_500 {
+        broker.publish("t", number, 0, false).unwrap();
+    }
+    let published = broker.published();
+    assert_eq!((published.len(), &published[0].payload[..]), (1_000, &b"500"[..]));
+    for _ in 0..5 {
+        broker.publish("t", vec![0; 5 << 20], 0, false).unwrap();
+    }
+    assert_eq!(broker.published().len(), 3);
+}
+
+#[test]
+fn the_handle_may_be_shared_between_threads() {
+    fn assert_shared<T: Send + Sync>() {}
+    assert_shared::<Broker>();
+}
+
+#[test]
 fn publishing_checks_its_arguments() {
     let broker = Broker::new();
     assert!(matches!(

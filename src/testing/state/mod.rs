@@ -51,10 +51,13 @@ pub(super) struct State {
     retained: BTreeMap<String, Arc<Message>>,
     published: VecDeque<Publish>,
     published_total: u64,
+    published_bytes: usize,
     /// Numbers the Client Identifiers that the broker makes up.
     next_name: u32,
     /// Connections with something new for their peers: output, room or the end.
     touched: BTreeSet<ConnectionId>,
+    /// Wakers of streams that are gone. What hangs on a waker is not ours: it is not dropped under the lock.
+    discarded: Vec<Waker>,
 }
 
 /// What the transport of a connection has to do.
@@ -82,8 +85,10 @@ impl State {
             retained: BTreeMap::new(),
             published: VecDeque::new(),
             published_total: 0,
+            published_bytes: 0,
             next_name: 1,
             touched: BTreeSet::new(),
+            discarded: Vec::new(),
         }
     }
 
@@ -133,8 +138,10 @@ impl State {
     /// The peer closed its side, or the transport failed: nothing more can be sent.
     pub(super) fn closed(&mut self, id: ConnectionId) {
         self.end(id, End::PeerClosed);
-        self.connections.remove(&id);
         self.touched.remove(&id);
+        let connection = self.connections.remove(&id);
+        self.discarded
+            .extend(connection.and_then(|connection| connection.waker));
     }
 
     /// Takes up to `limit` bytes that are to be sent.
@@ -178,7 +185,7 @@ impl State {
     /// Stores whom to wake when there is something for an in-memory stream.
     pub(super) fn set_waker(&mut self, id: ConnectionId, waker: Waker) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.waker = Some(waker);
+            self.discarded.extend(connection.waker.replace(waker));
         }
     }
 
@@ -190,6 +197,11 @@ impl State {
             .iter()
             .map(|id| self.connections.get(id)?.waker.clone())
             .collect()
+    }
+
+    /// Takes what is to be dropped without the lock.
+    pub(super) fn take_discarded(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.discarded)
     }
 
     /// A number that is another one after everything that a test could see.

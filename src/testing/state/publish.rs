@@ -153,15 +153,24 @@ impl State {
 
     /// Publishes a message: from a client, a Will, or the test. Returns whether anybody subscribes to it.
     pub(super) fn publish_message(&mut self, message: &Arc<Message>) -> bool {
-        if self.published.len() == MAX_PUBLISHED {
-            self.published.pop_front();
-        }
-        self.published_total += 1;
-        self.published.push_back(message.to_publish(self.now));
+        self.remember(message);
         if message.retain && self.options.retain {
             self.retain(message);
         }
         self.route(message)
+    }
+
+    /// Keeps a message for the test to look at.
+    fn remember(&mut self, message: &Message) {
+        self.published_total += 1;
+        self.published_bytes += message.payload.len();
+        self.published.push_back(message.to_publish(self.now));
+        while self.published.len() > MAX_PUBLISHED || self.published_bytes > MAX_PUBLISHED_BYTES {
+            let Some(oldest) = self.published.pop_front() else {
+                return;
+            };
+            self.published_bytes -= oldest.payload.len();
+        }
     }
 
     /// Keeps a retained message, or clears it if its payload is empty [MQTT-3.3.1-6].
@@ -228,3 +237,4 @@ impl State {
 
 /// Older ones are forgotten.
 const MAX_PUBLISHED: usize = 1_000;
+const MAX_PUBLISHED_BYTES: usize = 16 * 1024 * 1024;
