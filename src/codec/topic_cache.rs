@@ -38,7 +38,7 @@ impl TopicCache {
 
 /// Checks that a Topic Name has no wildcards.
 pub(super) fn check_wildcards(topic: &str, rule: &'static Rule) -> Result<(), &'static Rule> {
-    if topic.contains(['+', '#']) {
+    if topic.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
         Err(rule)
     } else {
         Ok(())
