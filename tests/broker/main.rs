@@ -2,6 +2,7 @@
 //! behind itself. Where it makes no difference a test runs both over a socket and in process.
 
 mod access;
+mod clients;
 mod exchange;
 mod handle;
 mod limits;
