@@ -119,7 +119,8 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Bytes that cannot be decoded.
+    /// Bytes that cannot be decoded; the codec makes these from its table of rules.
+    #[cfg(test)]
     pub(crate) const fn malformed(detail: &'static str, statement: &'static str) -> Self {
         Self {
             reason: ReasonCode::MALFORMED_PACKET,

@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token};
 
 use super::callbacks::FilterSlot;
 use super::dispatch::Waiting;
-use super::shared::{Core, Happening, Phase, Shared};
+use super::shared::{Core, Happening, Shared};
 use super::{DisconnectReason, log_lines, logging};
 use crate::codec::{Decoder, Packet, ProtocolVersion};
 use crate::error::{DecodeError, Error, Result};

@@ -57,7 +57,7 @@ impl KeepAlive {
 
     /// The connection is accepted; `seconds` is the Keep Alive in force, 0 turns pings off.
     pub(super) fn accepted(&mut self, now: Instant, seconds: u16, ping_timeout: Option<Duration>) {
-        let timers = self.timers.get_or_insert_with(|| Timers {
+        let timers = self.timers.get_or_insert(Timers {
             waits_for: Waiting::Silence,
             last_sent: now,
             last_received: now,

@@ -111,10 +111,6 @@ impl<T> Queue<T> {
         Some(self.lane(which).front()?.serial)
     }
 
-    pub(super) fn front(&self, which: Which) -> Option<&Queued<T>> {
-        Some(&self.lane(which).front()?.queued)
-    }
-
     /// Whether a message of `size` bytes finds room.
     pub(super) fn has_room(&self, size: usize, bounds: &OfflineQueue) -> bool {
         fits(self.messages + 1, self.bytes + size, bounds)

@@ -39,6 +39,7 @@ pub(super) struct PublishPacket<'a> {
 }
 
 /// Which acknowledgement.
+#[allow(clippy::enum_variant_names, reason = "the names of the packets")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckKind {
     PubAck,

@@ -12,18 +12,15 @@ pub(crate) struct Cancel {
 #[derive(Debug, Default)]
 struct State {
     cancelled: bool,
-    /// How often it was cancelled, so that an attempt also ends if `reset` follows before it looks.
-    count: u64,
     /// One for each running attempt.
     wakers: Vec<Arc<mio::Waker>>,
 }
 
 impl Cancel {
-    /// Ends what runs at once, and what starts later until [`Cancel::reset`].
+    /// Ends what runs, at once, and what starts later.
     pub(crate) fn cancel(&self) {
         let mut state = self.lock();
         state.cancelled = true;
-        state.count += 1;
         for waker in &state.wakers {
             if let Err(error) = waker.wake() {
                 log::error!("cannot wake the thread that connects: {error}");
@@ -31,12 +28,7 @@ impl Cancel {
         }
     }
 
-    /// Lets later attempts run again; those cancelled before stay cancelled.
-    pub(crate) fn reset(&self) {
-        self.lock().cancelled = false;
-    }
-
-    /// Whether an attempt that starts now would end at once.
+    /// Whether it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.lock().cancelled
     }
@@ -48,14 +40,9 @@ impl Cancel {
 
     /// Has `waker` woken by every `cancel` until the guard is dropped.
     pub(super) fn watch(&self, waker: Arc<mio::Waker>) -> Watch {
-        let mut state = self.lock();
-        state.wakers.push(Arc::clone(&waker));
-        // An attempt that starts cancelled can never become valid: no later count equals this one.
-        let count = if state.cancelled { u64::MAX } else { state.count };
-        drop(state);
+        self.lock().wakers.push(Arc::clone(&waker));
         Watch {
             cancel: self.clone(),
-            count,
             waker,
         }
     }
@@ -69,7 +56,6 @@ impl Cancel {
 #[derive(Debug)]
 pub(super) struct Watch {
     cancel: Cancel,
-    count: u64,
     waker: Arc<mio::Waker>,
 }
 
@@ -78,10 +64,10 @@ impl Watch {
     ///
     /// [`Cancel::error`] if the attempt was cancelled.
     pub(super) fn check(&self) -> io::Result<()> {
-        if self.cancel.lock().count == self.count {
-            Ok(())
-        } else {
+        if self.cancel.is_cancelled() {
             Err(Cancel::error())
+        } else {
+            Ok(())
         }
     }
 }

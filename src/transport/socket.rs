@@ -51,14 +51,6 @@ impl Socket {
         }
     }
 
-    /// Takes the socket out of the poll again. Not needed before dropping it.
-    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => registry.deregister(stream),
-            Self::Custom(_) => Ok(()),
-        }
-    }
-
     /// Has `wake` called when a socket that is not pollable may have become readable or writable, and once at once.
     ///
     /// `wake` runs on whatever thread the stream uses, also inside `read` and `write`: it must not take a lock that is
