@@ -37,6 +37,7 @@ mod messages;
 mod payload;
 mod publishing;
 mod reason;
+mod registration;
 mod server;
 mod settings;
 mod shared;

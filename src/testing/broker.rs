@@ -16,7 +16,6 @@ use crate::client::clock::TimeSource;
 use crate::client::{ConnectOptions, IntoConnect, IntoPayload, IntoQos, Stream};
 use crate::codec::{PacketType, Properties, Publish, ReasonCode, Subscription, TopicName};
 use crate::error::{Error, Result};
-use crate::session::PayloadRef;
 
 /// A broker in this process. Dropping it closes its port and all connections, and ends its thread.
 ///
@@ -145,10 +144,7 @@ impl Broker {
         qos: impl IntoQos,
         retain: bool,
     ) -> Result<()> {
-        let payload = match payload.into_payload().into_inner() {
-            PayloadRef::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            PayloadRef::Shared(bytes) => bytes,
-        };
+        let payload = Bytes::from(payload.into_payload());
         self.publish_packet(Publish {
             dup: false,
             qos: qos.into_qos()?,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::shared::Shared;
 use super::state::{ConnectionId, Fate};
-use crate::transport::{Stream, Waker};
+use crate::client::{Stream, Waker};
 
 /// The client's end of a connection to a broker in the same process.
 ///

@@ -7,9 +7,9 @@ use bytes::BytesMut;
 
 use super::message::Message;
 use super::{ConnectionId, Options};
+use crate::client::Waker;
 use crate::codec::{Decoder, Packet, Property, ProtocolVersion, Publish, TopicName};
 use crate::testing::log::Log;
-use crate::transport::Waker;
 
 /// Where a connection stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

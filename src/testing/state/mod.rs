@@ -25,8 +25,8 @@ use std::time::Instant;
 
 use super::log::Log;
 use super::options::Options;
+use crate::client::Waker;
 use crate::codec::{Packet, Publish, ReasonCode};
-use crate::transport::Waker;
 
 use connection::{Connection, Phase};
 use end::End;

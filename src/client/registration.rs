@@ -1,0 +1,255 @@
+//! Registering callbacks: `on_connect` and the like.
+
+use std::sync::Arc;
+
+use super::{
+    Client, ConnectFlags, DisconnectFlags, DisconnectReason, LogLevel, Message, Outcome, SocketHandle,
+};
+use crate::codec::{Properties, ReasonCode};
+use crate::error::{Error, Result};
+
+/// Registration of closures and functions.
+impl Client {
+    /// Calls `callback` at each CONNACK, good or bad: whether the server has a session, its code, its properties.
+    ///
+    /// The place to subscribe: what is published or subscribed here leaves when the callback has returned. After a
+    /// refusal `on_disconnect` follows, and the loops try again.
+    ///
+    /// Callbacks run on the thread that runs the loop, one at a time, with no lock held: they may call any method of
+    /// the client. Calls that would wait for the loop return [`Error::WouldDeadlock`]. An error or a panic is logged
+    /// and reported to the caller of the loop.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::new("foo1");
+    /// client.on_connect(|client, _flags, reason_code, _properties| {
+    ///     println!("Connected with result code {}", reason_code.value());
+    ///     client.subscribe("test/topic")
+    /// });
+    /// ```
+    pub fn on_connect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .connect
+            .set(Box::new(move |client, flags, reason, properties| {
+                callback(client, flags, reason, properties).into_result()
+            }));
+        self
+    }
+
+    /// Calls `callback` when an attempt of the loop to connect failed before the CONNACK, with the reason. The loop goes
+    /// on trying. Not called for [`connect`](Client::connect) and [`reconnect`](Client::reconnect), which return the error.
+    pub fn on_connect_fail<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &Error) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().connect_fail.set(Box::new(move |client, error| {
+            callback(client, error).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` before each attempt to open a connection, on the thread that makes it: the place for fresh
+    /// credentials ([`username_pw_set`](Client::username_pw_set)). An error gives the attempt up.
+    pub fn on_pre_connect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .pre_connect
+            .set(Box::new(move |client| callback(client).into_result()));
+        self
+    }
+
+    /// Calls `callback` once for each connection that ends: after `disconnect`, a loss, a refused CONNACK. `is_connected()`
+    /// is false by then. [`DisconnectFlags::reason`] has the true reason; the code is its closest MQTT 5.0 code.
+    pub fn on_disconnect<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .disconnect
+            .set(Box::new(move |client, flags, reason, properties| {
+                callback(client, flags, reason, properties).into_result()
+            }));
+        self
+    }
+
+    /// Calls `callback` for each message that no filter callback ([`message_callback_add`](Client::message_callback_add),
+    /// [`subscribe_with`](Client::subscribe_with)) matches.
+    ///
+    /// A message of QoS 1 or 2 is acknowledged when the callback has returned, and not if it failed (see also
+    /// [`manual_ack_set`](Client::manual_ack_set)).
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::default();
+    /// client.on_message(|_client, msg| println!("Received message: {} on topic {}", msg.payload, msg.topic));
+    /// ```
+    pub fn on_message<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &Message) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().message.set(Box::new(move |client, message| {
+            callback(client, message).into_result()
+        }));
+        self
+    }
+
+    /// Calls `callback` when a message is published: QoS 0 written to the socket, QoS 1 at its PUBACK, QoS 2 at its
+    /// PUBCOMP. Gets the message id, the server's code and its properties (MQTT 5.0). It may run before `publish` returns.
+    pub fn on_publish<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, ReasonCode, &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .publish
+            .set(Box::new(move |client, mid, reason, properties| {
+                callback(client, mid, reason, properties).into_result()
+            }));
+        self.report_qos0();
+        self
+    }
+
+    /// Calls `callback` at each SUBACK, with the id of the request and one code per filter.
+    pub fn on_subscribe<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .subscribe
+            .set(Box::new(move |client, mid, reasons, properties| {
+                callback(client, mid, reasons, properties).into_result()
+            }));
+        self
+    }
+
+    /// Calls `callback` at each UNSUBACK. The list of codes is empty before MQTT 5.0.
+    pub fn on_unsubscribe<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .unsubscribe
+            .set(Box::new(move |client, mid, reasons, properties| {
+                callback(client, mid, reasons, properties).into_result()
+            }));
+        self
+    }
+
+    /// Calls `callback` with each log line, on whatever thread produced it: one line per packet at
+    /// [`LogLevel::Debug`], failures at [`LogLevel::Err`]. Lines that its own calls would produce are left out.
+    pub fn on_log<F>(&self, callback: F) -> &Self
+    where
+        F: Fn(&Client, LogLevel, &str) + Send + Sync + 'static,
+    {
+        self.callbacks().log.set(Arc::new(callback));
+        self.trace_packets();
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when a socket was opened that is to be watched for reading.
+    pub fn on_socket_open<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().socket_open.set(Box::new(move |client, socket| {
+            callback(client, socket).into_result()
+        }));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` before the socket is closed.
+    pub fn on_socket_close<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks().socket_close.set(Box::new(move |client, socket| {
+            callback(client, socket).into_result()
+        }));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when there is something to write. While it is set and no loop
+    /// of this crate runs, nothing is written but by [`loop_write`](Client::loop_write).
+    pub fn on_socket_register_write<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .socket_register_write
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
+        self
+    }
+
+    /// For an event loop of your own: calls `callback` when everything is written.
+    pub fn on_socket_unregister_write<F, R>(&self, mut callback: F) -> &Self
+    where
+        F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.callbacks()
+            .socket_unregister_write
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
+        self
+    }
+
+    /// Asks `decide` before each attempt of the loop to reconnect: why the connection ended, and how many attempts were
+    /// made since the last good connection. `false` ends the loop with that reason. Without it the loop goes on for ever.
+    pub fn reconnect_if<F>(&self, mut decide: F) -> &Self
+    where
+        F: FnMut(&Client, &DisconnectReason, u32) -> bool + Send + 'static,
+    {
+        self.callbacks()
+            .reconnect_if
+            .set(Box::new(move |client, reason, attempts| {
+                decide(client, reason, attempts)
+            }));
+        self
+    }
+
+    /// Calls `callback` for messages whose topic matches `filter`, instead of `on_message`. It does not subscribe.
+    ///
+    /// All callbacks whose filter matches are called, the most specific first. A filter has one callback of this kind:
+    /// the last one set. `$share/group/` in front is ignored when matching.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the filter is not valid.
+    pub fn message_callback_add<F, R>(&self, filter: impl AsRef<str>, mut callback: F) -> Result<()>
+    where
+        F: FnMut(&Client, &Message) -> R + Send + 'static,
+        R: Outcome,
+    {
+        let filter = filter.as_ref();
+        crate::topic::check_filter(filter)?;
+        self.callbacks().filters.set(
+            filter,
+            Box::new(move |client, message| callback(client, message).into_result()),
+        )
+    }
+
+    /// Removes the callbacks of a filter. A filter without callbacks is ignored.
+    pub fn message_callback_remove(&self, filter: &str) {
+        self.callbacks().filters.remove(filter);
+    }
+}
