@@ -184,6 +184,15 @@ impl Connection {
         Some(packet)
     }
 
+    /// Takes this many bytes, whatever they are.
+    pub fn discard(&mut self, count: usize) {
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut buffer = vec![0; count];
+        if let Err(error) = self.stream.read_exact(&mut buffer) {
+            panic!("{error} while {count} bytes were read{}", self.so_far());
+        }
+    }
+
     /// Expects that nothing comes for this long.
     pub fn expect_silence(&mut self, time: Duration) {
         let mut byte = [0];
