@@ -1,7 +1,7 @@
 //! A shortcut for the most frequent packet: a complete PUBLISH without properties whose Topic Name is known.
 //!
-//! It only recognises; whatever is not plain takes the long way in the decoder, which alone knows the rules. Measured on
-//! a stream of small messages it takes half the instructions.
+//! It only recognises; whatever is not plain takes the long way in the decoder, which alone knows the rules. Measured
+//! on a stream of small messages of QoS 0: 210 instructions for a packet instead of 305 (MQTT 5.0: 217 instead of 400).
 
 use std::num::NonZeroU16;
 
