@@ -158,32 +158,34 @@ static NO_PROPERTIES: Properties = Properties::new();
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     buffers: Vec<Vec<u8>>,
+    capacity: usize,
 }
 
-/// At most this many buffers are kept ..
-const POOLED: usize = 256;
-/// .. none of them larger than this.
-const POOLED_CAPACITY: usize = 4096;
+/// The buffers that are kept have no more capacity than this together ..
+const POOLED_CAPACITY: usize = 256 * 1024;
+/// .. and none of them alone. Empty ones are not kept, so this bounds their number, too.
+const LARGEST_POOLED: usize = 4 * 1024;
 
 impl Pool {
     fn take(&mut self, len: usize) -> Vec<u8> {
-        if len > POOLED_CAPACITY {
-            return Vec::with_capacity(len);
-        }
-        match self.buffers.pop() {
-            Some(mut buffer) => {
+        if len <= LARGEST_POOLED {
+            if let Some(mut buffer) = self.buffers.pop() {
+                self.capacity -= buffer.capacity();
                 buffer.reserve_exact(len);
-                buffer
+                return buffer;
             }
-            None => Vec::with_capacity(len),
         }
+        Vec::with_capacity(len)
     }
 
     /// The message is finished.
     pub(super) fn put(&mut self, message: Message) {
         let mut bytes = message.bytes;
-        if bytes.capacity() <= POOLED_CAPACITY && self.buffers.len() < POOLED {
+        let capacity = bytes.capacity();
+        let fits = self.capacity + capacity <= POOLED_CAPACITY;
+        if fits && (1..=LARGEST_POOLED).contains(&capacity) {
             bytes.clear();
+            self.capacity += capacity;
             self.buffers.push(bytes);
         }
     }
@@ -235,10 +237,13 @@ mod tests {
         pool.put(first);
         let second = Message::new(&message("u", PayloadRef::Borrowed(b"y")), &mut pool);
         assert_eq!((second.bytes.as_ptr(), second.topic()), (place, "u"));
-        let many: Vec<_> = (0..POOLED + 10)
-            .map(|_| Message::new(&message("t", PayloadRef::Borrowed(b"x")), &mut pool))
+        let payload = [0; LARGEST_POOLED - 1];
+        let many: Vec<_> = (0..100)
+            .map(|_| Message::new(&message("t", PayloadRef::Borrowed(&payload)), &mut pool))
             .collect();
         many.into_iter().for_each(|message| pool.put(message));
-        assert_eq!(pool.buffers.len(), POOLED);
+        let kept: usize = pool.buffers.iter().map(Vec::capacity).sum();
+        assert_eq!(kept, pool.capacity);
+        assert!((POOLED_CAPACITY - LARGEST_POOLED..=POOLED_CAPACITY).contains(&kept));
     }
 }

@@ -48,7 +48,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::codec::{
-    Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, Subscription,
+    Disconnect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, Subscription,
 };
 use crate::error::{DecodeError, DropReason, Error, Result};
 
@@ -61,7 +61,7 @@ use packet_ids::{ALL_IDS, PacketIds};
 use queue::Queue;
 use subscriptions::Subscriptions;
 use unwritten::Unwritten;
-use wire::{AckKind, Wire};
+use wire::Wire;
 
 /// Follows one outgoing message or subscription request. Called in the middle of the session's work: it stores and
 /// wakes, it never calls back.
@@ -432,60 +432,6 @@ impl<T: Track> Session<T> {
     }
 
     // ---- steps ----
-
-    /// The CONNECT that the settings ask for.
-    fn connect_packet(&self) -> Packet {
-        let settings = &self.settings;
-        Packet::Connect(Box::new(Connect {
-            version: settings.version,
-            bridge: settings.bridge,
-            clean_start: settings.clean_start,
-            keep_alive: settings.keep_alive,
-            client_id: settings.client_id.clone(),
-            will: settings.will.clone(),
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-            properties: settings.connect_properties.clone(),
-        }))
-    }
-
-    fn put_connect(&mut self) {
-        let packet = self.connect_packet();
-        let settings = &self.settings;
-        self.wire.trace = settings.trace;
-        let encoded = self.wire.put_packet(&packet);
-        debug_assert!(
-            encoded.is_ok(),
-            "the client checks what it puts into the settings: {encoded:?}"
-        );
-        self.wire.counters.connects += 1;
-        self.wire.trace(|_| Trace::SentConnect {
-            version: settings.version,
-            username: settings.username.is_some(),
-            password: settings.password.is_some(),
-            will: settings.will.as_ref().map(|will| (will.qos, will.retain)),
-            clean_start: settings.clean_start,
-            keep_alive: settings.keep_alive,
-            client_id: settings.client_id.clone(),
-            properties: settings.connect_properties.clone(),
-        });
-    }
-
-    fn complete(&mut self, packet_id: PacketId) {
-        if self.may_write() {
-            self.wire.put_ack(AckKind::PubComp, packet_id);
-            self.incoming.completed(packet_id);
-        }
-    }
-
-    /// In the order of receipt [MQTT-4.6.0-2].
-    fn put_due_pubacks(&mut self) {
-        if self.may_write() {
-            while let Some(packet_id) = self.incoming.next_puback() {
-                self.wire.put_ack(AckKind::PubAck, packet_id);
-            }
-        }
-    }
 
     /// Whether anything may be put into the output.
     fn may_write(&self) -> bool {

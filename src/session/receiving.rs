@@ -174,6 +174,25 @@ impl<T: Track> Session<T> {
         self.wire.emit(Event::Message(Received { publish, ticket }));
     }
 
+    // ---- what the application says about them ----
+
+    /// The application is done with a message of QoS 2.
+    pub(super) fn complete(&mut self, packet_id: PacketId) {
+        if self.may_write() {
+            self.wire.put_ack(AckKind::PubComp, packet_id);
+            self.incoming.completed(packet_id);
+        }
+    }
+
+    /// In the order of receipt [MQTT-4.6.0-2].
+    pub(super) fn put_due_pubacks(&mut self) {
+        if self.may_write() {
+            while let Some(packet_id) = self.incoming.next_puback() {
+                self.wire.put_ack(AckKind::PubAck, packet_id);
+            }
+        }
+    }
+
     // ---- answers to what we sent ----
 
     /// PUBACK, PUBREC or PUBCOMP.

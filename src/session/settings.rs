@@ -63,7 +63,8 @@ impl Default for Settings {
 /// The bounds of the outgoing queue: messages that are accepted but cannot leave yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfflineQueue {
-    /// At most this many messages; 0 sets no limit on their number. Defaults to 100,000.
+    /// At most this many messages; 0 sets no limit on their number. Those that were sent and are not acknowledged yet
+    /// do not count here. Defaults to 100,000.
     pub max_messages: usize,
     /// At most this many bytes (topics, payloads and properties). Defaults to 64 MiB.
     pub max_bytes: usize,
@@ -97,7 +98,9 @@ pub enum WhenFull {
     DropOldest,
     /// The new message is dropped; `publish` succeeds and the `MessageInfo` says so.
     DropNewest,
-    /// Of each topic only the latest message is kept, at any time; where that does not make room the new message is refused.
+    /// Of each topic only the latest message is kept, at any time; where that does not make room the new message is
+    /// refused. It takes the place of the one before, so that a topic that is published often keeps its turn; only
+    /// where one of the two has QoS 0 and the other has not, it goes to the end.
     KeepLatest,
 }
 

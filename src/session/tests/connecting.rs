@@ -217,3 +217,11 @@ fn what_comes_after_the_end_is_ignored() {
     assert!(bench.events().is_empty());
     assert_eq!(bench.sent(), b"");
 }
+
+#[test]
+fn the_session_moves_between_threads_and_its_events_are_small() {
+    fn is_send<T: Send>() {}
+    is_send::<Session<Tracker>>();
+    is_send::<Event>();
+    assert!(std::mem::size_of::<Event>() <= 96);
+}

@@ -344,7 +344,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn every_message_arrives_and_every_tracker_ends_once(steps in prop::collection::vec(step(), 1..120)) {
