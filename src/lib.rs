@@ -1,4 +1,77 @@
 //! An MQTT client for synchronous Rust in the shape of Python's paho-mqtt.
+//!
+//! Register closures, connect, and let a background thread ([`loop_start`]), a blocking call ([`loop_forever`]) or your
+//! own stepping ([`loop_once`]) move the bytes. MQTT 3.1, 3.1.1 and 5.0 with one client type; no async runtime, no C,
+//! no `unsafe`.
+//!
+//! ```
+//! use callmq::client as mqtt;
+//! # use callmq::testing::Broker;
+//!
+//! # fn main() -> mqtt::Result<()> {
+//! # let broker = Broker::listen("127.0.0.1:0")?;
+//! # let (host, port) = ("127.0.0.1", broker.port());
+//! let client = mqtt::Client::new("foo1");
+//! client.on_connect(|client, _flags, reason_code, _properties| {
+//!     println!("Connected with result code {}", reason_code.value());
+//!     client.subscribe("test/topic")
+//! });
+//! client.on_message(|client, msg| {
+//!     println!("{} {}", msg.topic, msg.payload);
+//!     client.disconnect()
+//! });
+//! client.connect((host, port))?;
+//! # client.on_subscribe(|client, _, _, _| client.publish("test/topic", "bar"));
+//! client.loop_forever()
+//! # }
+//! ```
+//!
+//! # Modules
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`client`] | [`Client`](client::Client) and everything around it: `use callmq::client as mqtt;` stands for `import paho.mqtt.client as mqtt` |
+//! | [`codec`] | every packet of MQTT 3.1, 3.1.1 and 5.0, from bytes and to bytes, without any I/O |
+//! | [`topic`] | what Topic Names and Topic Filters may be, and which match |
+//! | [`error`] | the one [`Error`](error::Error) |
+//! | `testing` | a broker in the same process and a clock moved by hand (feature `testing`) |
+//!
+//! The names that most programs need are also at the top: [`callmq::Client`](Client), [`callmq::Error`](Error) ..
+//!
+//! # Threads, locks, blocking
+//!
+//! - A [`Client`] is a handle: cheap to clone, usable from any thread. Dropping the last one says goodbye to the server
+//!   (see [there](Client)).
+//! - Callbacks run one at a time, on the thread that runs the loop: that of [`loop_start`], or the caller of
+//!   [`loop_forever`] or [`loop_once`]. Without any loop they run inside the call that causes them, before it returns.
+//!   Only `on_log` runs on whatever thread produced the line.
+//! - No lock is held while a callback runs, so it may call any method, replace itself, disconnect or stop the loop. A
+//!   call that would wait for the loop it runs on (`wait_for_publish`, `loop_once` ..) returns
+//!   [`Error::WouldDeadlock`] instead.
+//! - [`loop_start`] starts one thread per client. One more thread per process, started with the first loop, sends the
+//!   PINGREQ of clients whose callback takes long. A name is looked up on a thread of its own, which ends with the answer.
+//!   All of them sleep while there is nothing to do.
+//! - What blocks says so and has a time-out. `publish` and `subscribe` do not wait for the server.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `testing`: the module `testing`, and `ClientBuilder::clock`.
+//!
+//! # Logging
+//!
+//! Lines go to the [`log`] crate with the target `callmq`: connections and losses at `info`, each packet at `debug`
+//! (without its payload), what the program should change at `warn`, failed callbacks at `error`. The same lines as in
+//! paho-mqtt go to `on_log`. Passwords are never logged.
+//!
+//! [`loop_start`]: client::Client::loop_start
+//! [`loop_forever`]: client::Client::loop_forever
+//! [`loop_once`]: client::Client::loop_once
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod client;
 pub mod codec;
@@ -12,3 +85,12 @@ mod session;
 mod transport;
 
 mod reason_code;
+
+pub use client::{Client, ClientBuilder, ConnectOptions, Message, MessageInfo, Payload, SubscribeInfo};
+pub use codec::{Properties, Property, ProtocolVersion, QoS, ReasonCode};
+pub use error::{Error, Result};
+
+// The code on the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
