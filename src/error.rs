@@ -60,7 +60,8 @@ pub enum Error {
     // ---- the broker's answers ----
     /// The server refused the connection with this code in its CONNACK.
     Refused(ReasonCode),
-    /// The server refused a message with this code in its PUBACK or PUBREC (MQTT 5.0).
+    /// The server refused a message with this code in its PUBACK or PUBREC (MQTT 5.0), or, in a call of
+    /// [`subscribe`](crate::subscribe), a filter in its SUBACK.
     Rejected(ReasonCode),
     /// The server ended the connection with a DISCONNECT (MQTT 5.0).
     ServerDisconnect(ReasonCode),
@@ -188,7 +189,7 @@ impl fmt::Display for Error {
             Self::Timeout => f.write_str("timed out"),
             Self::Dropped(why) => write!(f, "message dropped: {why}"),
             Self::Refused(code) => write!(f, "connection refused by the server: {code}"),
-            Self::Rejected(code) => write!(f, "message refused by the server: {code}"),
+            Self::Rejected(code) => write!(f, "refused by the server: {code}"),
             Self::ServerDisconnect(code) => write!(f, "disconnected by the server: {code}"),
             Self::Io(_) => f.write_str("network error"),
             Self::ConnectionClosed => f.write_str("connection closed by the peer"),

@@ -76,11 +76,14 @@
 pub mod client;
 pub mod codec;
 pub mod error;
+pub mod publish;
+pub mod subscribe;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 pub mod topic;
 
+mod one_shot;
 mod session;
 mod transport;
 

@@ -232,6 +232,15 @@ impl ConnectOptions {
         }
     }
 
+    /// Lets no server take longer than `limit`; for a job that has a deadline.
+    pub(crate) fn connect_within(mut self, limit: Duration) -> Self {
+        let allowed = self
+            .connect_timeout
+            .unwrap_or(DialOptions::default().connect_timeout);
+        self.connect_timeout = Some(allowed.min(limit));
+        self
+    }
+
     /// Reports the first mistake made while these options were put together.
     pub(crate) fn checked(self) -> Result<Self> {
         match self.problem {

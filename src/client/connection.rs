@@ -156,7 +156,7 @@ impl Shared {
             return;
         }
         core = self.flush_blocking(core, self.now() + CLOSING);
-        if core.session.link() == Link::Disconnecting && core.socket.is_some() && !core.writing.busy {
+        if core.closing_until.is_some() && core.socket.is_some() && !core.writing.busy {
             log::warn!(target: "callmq", "DISCONNECT could not be written in time: the peer does not read");
             self.end(&mut core, DisconnectReason::Requested, Phase::Down);
         }
@@ -203,8 +203,13 @@ impl Shared {
                 return Err(Error::NotConnected);
             }
         }
-        if core.session.link() == Link::Disconnecting {
+        if core.closing_until.is_some() {
             return Err(Error::NotConnected);
+        }
+        if core.session.link() == Link::Disconnecting {
+            // The server has refused or ended the connection, and the callbacks are being told: no attempt follows.
+            core.closing_until = Some(self.now());
+            return Ok(());
         }
         core.session.disconnect(self.now(), reason, properties)?;
         core.closing_until = Some(self.now() + CLOSING);
@@ -247,13 +252,18 @@ impl Shared {
         self.wake();
     }
 
-    /// The connection broke. If the user has asked for its end, this is it.
+    /// The connection broke, or the server ended it. If the user has asked for its end, this is it.
     pub(super) fn lose(&self, core: &mut Core, reason: DisconnectReason) {
-        match (core.session.link(), core.closing_reason.take()) {
-            (Link::Disconnecting, None) => self.end(core, DisconnectReason::Requested, Phase::Down),
-            (Link::Disconnecting, Some(reason)) => self.end(core, reason, Phase::Lost),
-            _ => self.end(core, reason, Phase::Lost),
-        }
+        self.lose_with(core, reason, Properties::default());
+    }
+
+    pub(super) fn lose_with(&self, core: &mut Core, reason: DisconnectReason, properties: Properties) {
+        let (reason, phase) = match (core.closing_until, core.closing_reason.take()) {
+            (None, _) => (reason, Phase::Lost),
+            (Some(_), Some(own)) => (own, Phase::Lost),
+            (Some(_), None) => (DisconnectReason::Requested, Phase::Down),
+        };
+        self.end_with(core, reason, phase, properties);
     }
 
     /// The peer broke the protocol: MQTT 5.0 tells it so before the connection is closed.

@@ -148,12 +148,7 @@ impl Shared {
             }
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
-                self.end_with(
-                    &mut core,
-                    DisconnectReason::Server(reason),
-                    Phase::Lost,
-                    properties,
-                );
+                self.lose_with(&mut core, DisconnectReason::Server(reason), properties);
             }
         }
     }

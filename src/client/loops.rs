@@ -456,6 +456,7 @@ impl Shared {
             let told = core
                 .session
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
+            core.closing_until = Some(now + GOODBYE);
             core.closing_reason = None;
             if told.is_ok() {
                 core = self.flush_blocking(core, now + Duration::from_millis(100));

@@ -91,11 +91,8 @@ impl Shared {
 
     /// Everything is written: if the last of it was DISCONNECT, the connection is over.
     fn after_write(&self, core: &mut Core) {
-        if core.session.link() == Link::Disconnecting && !core.writing.busy {
-            match core.closing_reason.take() {
-                None => self.end(core, DisconnectReason::Requested, Phase::Down),
-                Some(reason) => self.end(core, reason, Phase::Lost),
-            }
+        if core.closing_until.is_some() && !core.writing.busy {
+            self.lose(core, DisconnectReason::Requested);
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use source::{Token, forbidden, tokens, used_modules, without_tests};
 
 /// The floors from the ground up: each module, and which of those below it may use.
-const FLOORS: [(&str, &[&str]); 10] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     ("reason_code", &[]),
     ("error", &["reason_code"]),
     ("topic", &["error"]),
@@ -19,8 +19,9 @@ const FLOORS: [(&str, &[&str]); 10] = [
         "client",
         &["codec", "error", "reason_code", "session", "topic", "transport"],
     ),
-    ("publish", &["client", "error"]),
-    ("subscribe", &["client", "error"]),
+    ("one_shot", &["client", "error"]),
+    ("publish", &["client", "error", "one_shot"]),
+    ("subscribe", &["client", "error", "one_shot"]),
     ("testing", &["client", "codec", "error", "reason_code", "topic"]),
 ];
 

@@ -1,0 +1,8 @@
+//! The client as its users see it: against the broker of `callmq::testing`, and against a scripted peer where the
+//! other side has to misbehave or where bytes matter.
+
+#[path = "../support/mod.rs"]
+mod peer_support;
+
+mod one_shot;
+mod support;
