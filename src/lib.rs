@@ -73,6 +73,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod client;
 pub mod codec;
 pub mod error;

@@ -179,12 +179,14 @@ impl Port {
         let mut busy = false;
         // Reading first: what one client sends is output for others.
         self.links.retain(|_, link| link.read(&self.shared));
+        self.shared.take_touched();
         self.links.retain(|_, link| {
             let open = link.write(&self.shared);
             busy |= open && link.readable && link.may_read(&self.shared);
             open
         });
-        busy
+        // Time passes and connections break while output is written: it may have become more for one that had its turn.
+        busy | self.shared.take_touched()
     }
 }
 
@@ -214,42 +216,50 @@ impl Link {
 
     /// Writes what there is room for; `false` if the link has ended.
     fn write(&mut self, shared: &Shared) -> bool {
-        match shared.look(|state| state.fate(self.id)) {
-            Fate::Open => {}
-            Fate::Abort => return self.over(shared),
-            Fate::Close => {
-                let until = *self.lingering.get_or_insert_with(|| Instant::now() + LINGER);
-                if until <= Instant::now() {
-                    return self.over(shared);
-                }
-            }
+        if shared.look(|state| state.fate(self.id)) == Fate::Abort {
+            return self.over(shared);
         }
+        let Ok(all_written) = self.drain(shared) else {
+            return self.over(shared);
+        };
+        // Asked again: the broker may have parted from this client while it gave its output.
+        match shared.look(|state| state.fate(self.id)) {
+            Fate::Open => true,
+            Fate::Abort => self.over(shared),
+            Fate::Close => self.linger(all_written) || self.over(shared),
+        }
+    }
+
+    /// Writes until there is nothing left, which it returns, or no room.
+    fn drain(&mut self, shared: &Shared) -> io::Result<bool> {
         loop {
             if self.unwritten.is_empty() {
                 match shared.serve(|state| state.take_output(self.id, usize::MAX)) {
                     Some(bytes) => self.unwritten = bytes,
-                    None => return self.lingering.is_none() || self.shut_down(shared),
+                    None => return Ok(true),
                 }
             }
             if !self.writable {
-                return true;
+                return Ok(false);
             }
             match self.stream.write(&self.unwritten) {
                 Ok(count) => self.unwritten.advance(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.over(shared),
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Everything is written and the broker is done with this client.
-    fn shut_down(&mut self, shared: &Shared) -> bool {
-        if !self.shut_down {
+    /// The broker is done with this client; `false` if the peer took too long to take the rest and to close.
+    fn linger(&mut self, all_written: bool) -> bool {
+        let now = Instant::now();
+        let until = *self.lingering.get_or_insert(now + LINGER);
+        if all_written && !self.shut_down {
             self.shut_down = true;
-            return self.stream.shutdown(Shutdown::Write).is_ok() || self.over(shared);
+            return self.stream.shutdown(Shutdown::Write).is_ok();
         }
-        true
+        now < until
     }
 
     fn over(&self, shared: &Shared) -> bool {

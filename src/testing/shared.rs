@@ -1,5 +1,6 @@
 //! The broker's state as several threads see it: one lock, the time, and who is told of changes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     log_listener: Option<LogListener>,
     /// Wakes the thread that serves the port.
     port: Option<mio::Waker>,
+    /// That thread itself has caused something for a connection.
+    touched: AtomicBool,
 }
 
 impl Shared {
@@ -37,6 +40,7 @@ impl Shared {
             time,
             log_listener,
             port,
+            touched: AtomicBool::new(false),
         }
     }
 
@@ -65,9 +69,12 @@ impl Shared {
         if changed {
             self.changed.notify_all();
         }
-        if let (Some(port), true) = (&self.port, wake_port && !touched.is_empty()) {
-            // Fails only if the system is out of resources; the thread then finds out at its next event.
-            let _ = port.wake();
+        if !touched.is_empty() {
+            if wake_port {
+                self.wake_port();
+            } else {
+                self.touched.store(true, Ordering::Relaxed);
+            }
         }
         touched.into_iter().flatten().for_each(|waker| waker.wake());
         if let Some(listener) = &self.log_listener {
@@ -119,8 +126,14 @@ impl Shared {
         due.map(|at| at.saturating_duration_since(self.time.now()))
     }
 
+    /// Returns whether the thread that serves the port has caused something for a connection since the last call.
+    pub(super) fn take_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+
     pub(super) fn wake_port(&self) {
         if let Some(port) = &self.port {
+            // Fails only if the system is out of resources; the thread then finds out at its next event.
             let _ = port.wake();
         }
     }
