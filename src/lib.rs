@@ -31,6 +31,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`client`] | [`Client`](client::Client) and everything around it: `use callmq::client as mqtt;` stands for `import paho.mqtt.client as mqtt` |
+//! | [`publish`], [`subscribe`] | one call that connects, publishes or receives, and disconnects |
 //! | [`codec`] | every packet of MQTT 3.1, 3.1.1 and 5.0, from bytes and to bytes, without any I/O |
 //! | [`topic`] | what Topic Names and Topic Filters may be, and which match |
 //! | [`error`] | the one [`Error`](error::Error) |
@@ -72,8 +73,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod client;
 pub mod codec;
