@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use super::AckTicket;
 use super::id_map::IdMap;
+use super::packet_ids::ALL_IDS;
 use crate::codec::{PacketId, Publish, QoS};
 
 /// What is received and not finished.
@@ -117,11 +118,14 @@ impl Incoming {
         self.unacknowledged.len() + self.exactly_once.len()
     }
 
-    /// A message of QoS 1 arrived.
-    pub(super) fn receive_at_least_once(&mut self, packet_id: PacketId) -> AckTicket {
+    /// A message of QoS 1 arrived. There cannot be more than there are identifiers.
+    pub(super) fn receive_at_least_once(&mut self, packet_id: PacketId) -> Option<AckTicket> {
+        if self.unacknowledged.len() >= ALL_IDS {
+            return None;
+        }
         let sequence = self.first + self.unacknowledged.len() as u64;
         self.unacknowledged.push_back((packet_id, Answer::None));
-        self.ticket(packet_id, QoS::AtLeastOnce, sequence)
+        Some(self.ticket(packet_id, QoS::AtLeastOnce, sequence))
     }
 
     /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]

@@ -18,7 +18,7 @@ impl<T: Track> Session<T> {
             return self.receive_first(now, packet);
         }
         match packet {
-            Packet::Publish(publish) => self.receive_publish(publish),
+            Packet::Publish(publish) => self.receive_publish(publish)?,
             Packet::PubAck(ack) => {
                 let acked = self.in_flight.handle_puback(ack.packet_id);
                 self.acked(ack, acked, AckKind::PubAck)?;
@@ -146,18 +146,22 @@ impl<T: Track> Session<T> {
 
     // ---- messages to us ----
 
-    fn receive_publish(&mut self, publish: Publish) {
+    fn receive_publish(&mut self, publish: Publish) -> Result<(), DecodeError> {
         let ticket = match (publish.qos, publish.packet_id) {
-            (QoS::AtLeastOnce, Some(packet_id)) => Some(self.incoming.receive_at_least_once(packet_id)),
+            (QoS::AtLeastOnce, Some(packet_id)) => {
+                let ticket = self.incoming.receive_at_least_once(packet_id);
+                Some(ticket.ok_or_else(too_many)?)
+            }
             (QoS::ExactlyOnce, Some(packet_id)) => {
                 self.incoming.receive_exactly_once(packet_id, publish);
                 // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
                 self.put_ack(AckKind::PubRec, packet_id);
-                return;
+                return Ok(());
             }
             _ => None,
         };
         self.deliver(publish, ticket);
+        Ok(())
     }
 
     fn receive_pubrel(&mut self, ack: &Ack) {
@@ -337,5 +341,14 @@ impl<T: Track> Session<T> {
                 command: (packet.packet_type() as u8) << 4,
             },
         });
+    }
+}
+
+/// More messages without an answer than the protocol knows identifiers.
+fn too_many() -> DecodeError {
+    DecodeError {
+        reason: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+        detail: "more unacknowledged messages than there are packet identifiers",
+        statement: "",
     }
 }

@@ -7,6 +7,7 @@ mod support;
 mod connecting;
 mod keep_alive;
 mod model;
+mod model_incoming;
 mod mqtt5;
 mod publishing;
 mod queueing;

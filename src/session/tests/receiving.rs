@@ -265,3 +265,14 @@ fn nothing_is_acknowledged_after_disconnect() {
     bench.receive(pubrel(2)).unwrap();
     assert_eq!(bench.sent(), ack_bytes(0x70, 2));
 }
+
+#[test]
+fn a_server_that_sends_without_end_is_stopped_at_the_number_of_identifiers() {
+    let mut bench = Bench::connected(|_| {});
+    for _ in 0..65_535 {
+        bench.receive(message("t", "x", 1, 1)).unwrap();
+    }
+    let error = bench.receive(message("t", "x", 1, 1)).unwrap_err();
+    assert_eq!(error.reason, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
+    assert_eq!(bench.session.unacknowledged(), 65_535);
+}
