@@ -6,7 +6,6 @@ use std::collections::{HashMap, VecDeque};
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::codec::Packet;
 use crate::session::*;
 
 #[derive(Clone, Copy, Debug)]
