@@ -30,11 +30,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`client`] | [`Client`](client::Client) and everything around it: `use callmq::client as mqtt;` stands for `import paho.mqtt.client as mqtt` |
+//! | [`client`] | [`Client`] and everything around it: `use callmq::client as mqtt;` stands for `import paho.mqtt.client as mqtt` |
 //! | [`publish`], [`subscribe`] | one call that connects, publishes or receives, and disconnects |
 //! | [`codec`] | every packet of MQTT 3.1, 3.1.1 and 5.0, from bytes and to bytes, without any I/O |
 //! | [`topic`] | what Topic Names and Topic Filters may be, and which match |
-//! | [`error`] | the one [`Error`](error::Error) |
+//! | [`error`] | the one [`Error`] |
 //! | `testing` | a broker in the same process and a clock moved by hand (feature `testing`) |
 //!
 //! The names that most programs need are also at the top: [`callmq::Client`](Client), [`callmq::Error`](Error) ..
