@@ -21,6 +21,18 @@ fn boom(panics: bool) -> Result<()> {
     }
 }
 
+/// How the log names such a failure.
+fn caught(callback: &str, panics: bool) -> String {
+    let what = match callback {
+        "filter" => "user defined callback function t/+",
+        name => name,
+    };
+    format!(
+        "log Caught exception in {what}: {}boom",
+        if panics { "panicked: " } else { "" }
+    )
+}
+
 /// The lines of the log about callbacks that failed, and what the callbacks of the journal were told.
 fn watched(client: &Client) -> Journal {
     let journal = Journal::of(client);
@@ -69,11 +81,7 @@ fn b9_01_a_callback_that_fails_is_logged_and_the_loop_goes_on() {
         client.unsubscribe("t").unwrap();
         client.publish("t", "x").unwrap();
         connection.send(&[suback(1, &[0]), ack(0xb0, 2), publish("t/x", "x")].concat());
-        let expected = match callback {
-            "filter" => "log Caught exception in user defined callback function t/+: boom".into(),
-            name => format!("log Caught exception in {name}: boom"),
-        };
-        journal.wait_for(&expected);
+        journal.wait_for(&caught(callback, panics));
 
         // Nothing is stuck, and the connection is what it was.
         let info = client.publish_with("t", "alive", 1, false).unwrap();
@@ -98,7 +106,7 @@ fn b9_01_an_on_disconnect_that_fails_does_not_end_the_loop() {
         let journal = watched(&client);
         client.on_disconnect(move |_, _, _, _| boom(panics));
         drop(started(&client, &peer));
-        journal.wait_for("log Caught exception in on_disconnect: boom");
+        journal.wait_for(&caught("on_disconnect", panics));
         let _next = peer.accept_client();
         journal.wait_for_times("connect 0", 2);
         assert!(is_failure(&client.loop_stop(), "on_disconnect"));
@@ -113,7 +121,7 @@ fn b9_02_after_a_failure_every_call_does_what_it_says() {
     client.on_message(|_, _| boom(true));
     let mut connection = started(&client, &peer);
     connection.send(&publish("t", "x"));
-    journal.wait_for("log Caught exception in on_message: boom");
+    journal.wait_for(&caught("on_message", true));
     // In paho-mqtt the thread is dead, publish and disconnect return 0, and nothing is sent.
     assert!(matches!(client.loop_start(), Err(Error::InvalidState(_))));
     client.publish("t", "alive").unwrap();
@@ -218,7 +226,7 @@ fn b9_06_an_on_publish_that_fails_does_not_take_the_message_back() {
         let info = client.publish("t", "x").unwrap();
         assert!(info.is_published());
         connection.expect(&publish("t", "x"));
-        journal.wait_for("log Caught exception in on_publish: boom");
+        journal.wait_for(&caught("on_publish", panics));
         assert!(is_failure(&client.loop_once(0.05), "on_publish"));
     }
 }
@@ -246,7 +254,7 @@ fn b9_08_an_on_connect_fail_that_fails_does_not_end_the_attempts() {
         let port = free_port();
         client.connect_async(("127.0.0.1", port)).unwrap();
         client.loop_start().unwrap();
-        journal.wait_for_times("log Caught exception in on_connect_fail: boom", 2);
+        journal.wait_for_times(&caught("on_connect_fail", panics), 2);
         let peer = Peer::listen_on(port);
         let _connection = peer.accept_client();
         journal.wait_for("connect 0");
@@ -299,6 +307,6 @@ fn b9_11_suppressed_failures_are_logged_and_messages_are_acknowledged() {
     let mut connection = started(&client, &peer);
     connection.send(&publish_with(QOS1, 7, "t", "x"));
     connection.expect(&ack(PUBACK, 7));
-    journal.wait_for("log Caught exception in on_message: boom");
+    journal.wait_for(&caught("on_message", true));
     client.loop_stop().unwrap();
 }

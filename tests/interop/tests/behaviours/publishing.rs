@@ -26,7 +26,7 @@ fn b6_01_publish_returns_the_mid_and_what_became_of_the_message() {
 #[test]
 fn b6_02_one_counter_numbers_messages_and_requests() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = Client::builder("b6").clean_session(false).build();
     let connection = stepped(&client, &peer);
     assert_eq!(client.publish("t", "x").unwrap().mid, 1);
     assert_eq!(client.subscribe("t").unwrap().mid, 2);
