@@ -318,8 +318,9 @@ impl Shared {
             } else {
                 limit.min(BATCH)
             };
+            let mut handled = true;
             match handle_packets(&mut core, driver, now, limit) {
-                Ok(()) => {}
+                Ok(any) => handled = any,
                 Err(Failed::Decode(error) | Failed::Session(error)) => {
                     driver.undecoded = false;
                     self.fail(&mut core, error);
@@ -329,7 +330,7 @@ impl Shared {
                 std::mem::swap(core.session.events(), &mut driver.batch);
             }
             self.notify(&core);
-            return true;
+            return handled;
         }
         count > 0
     }
@@ -386,29 +387,29 @@ fn handle_packets(
     driver: &mut Driver,
     now: Instant,
     limit: usize,
-) -> std::result::Result<(), Failed> {
-    for _ in 0..limit {
+) -> std::result::Result<bool, Failed> {
+    for handled in 0..limit {
         if core.session.link() == Link::Closed || core.closing_reason.is_some() {
             driver.undecoded = false;
-            return Ok(());
+            return Ok(handled > 0);
         }
         match driver.decoder.decode(&mut driver.input) {
             Ok(None) => {
                 driver.undecoded = false;
-                return Ok(());
+                return Ok(handled > 0);
             }
             Ok(Some(packet)) => {
                 let pause = matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_));
                 core.session.handle_packet(now, packet).map_err(Failed::Session)?;
                 if pause {
                     // `on_connect` runs before anything that came behind it.
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             Err(error) => return Err(Failed::Decode(error)),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A happening of the session, kept in order with those of the connection.
