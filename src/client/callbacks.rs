@@ -126,6 +126,8 @@ impl<F: ?Sized> fmt::Debug for Slot<F> {
 pub(crate) fn guarded<T>(name: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
+        // It went through here before, as that of a callback that runs outside of the queue does.
+        Ok(Err(error @ Error::Callback { .. })) => Err(error),
         Ok(Err(error)) => Err(Error::Callback {
             callback: name,
             message: describe(&error).into(),

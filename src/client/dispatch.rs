@@ -182,7 +182,7 @@ impl Shared {
         self.keep_failure(run);
         let mut core = self.lock();
         if reason.is_failure() {
-            self.lose(&mut core, DisconnectReason::Refused(reason));
+            self.end(&mut core, DisconnectReason::Refused(reason), Phase::Lost);
         } else {
             core.session.release(self.now());
             drop(self.flush(core));
@@ -241,8 +241,9 @@ impl Shared {
                 let entry = Arc::clone(&driver.matching[index]);
                 let run = entry.slot.run("message callback", |f| f(client, &message));
                 if let Err(error) = run {
-                    let line = log_lines::filter_callback_failed(&entry.filter, &error.to_string());
-                    logging::emit_line(self, &line);
+                    if let Error::Callback { message, .. } = &error {
+                        logging::emit_line(self, &log_lines::filter_callback_failed(&entry.filter, message));
+                    }
                     self.keep_error(error);
                     failed = true;
                 }
