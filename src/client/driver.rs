@@ -177,11 +177,6 @@ impl Driver {
         }
     }
 
-    /// An event loop of the user's own says that there is something to read.
-    pub(super) fn assume_readable(&mut self) {
-        self.readable = true;
-    }
-
     /// Forgets what the loop was about to hand out; for `reinitialise`.
     pub(super) fn reset(&mut self) {
         self.batch.clear();
@@ -239,6 +234,28 @@ impl Shared {
         progress |= self.dispatch(driver);
         drop(self.flush(self.lock()));
         progress
+    }
+
+    /// An event loop of the user's own says that there is something to read: reads once and handles all of it. Returns
+    /// whether there is a connection.
+    pub(super) fn read_for(self: &Arc<Self>, driver: &mut Driver) -> bool {
+        {
+            let core = self.lock();
+            driver.follow(&core);
+            if core.socket.is_none() {
+                return false;
+            }
+        }
+        driver.readable = true;
+        self.step(driver, usize::MAX);
+        self.go_on(driver);
+        true
+    }
+
+    /// Handles what was read before: it is no longer in the socket, so nobody would report it again.
+    pub(super) fn go_on(self: &Arc<Self>, driver: &mut Driver) {
+        self.dispatch(driver);
+        while driver.undecoded && self.step(driver, usize::MAX) {}
     }
 
     /// Sleeps until there is something to do. Takes and gives back the lock.

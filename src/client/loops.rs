@@ -191,8 +191,10 @@ impl Client {
         shared.take_callback_error()
     }
 
-    /// For an event loop of your own: the socket is readable. Reads and handles what is there; call it again until
-    /// the socket is empty, or let the loop call it again while the socket is readable.
+    /// Reads from the socket, for an event loop of your own that found it readable. Callbacks run in this call.
+    ///
+    /// Does not block. Reads once, up to 64 KiB, and handles everything that came with it. While more is there the
+    /// socket stays readable, so the event loop should report levels, as `poll`, `select` and `epoll` do by default.
     ///
     /// # Errors
     ///
@@ -200,12 +202,7 @@ impl Client {
     pub fn loop_read(&self) -> Result<()> {
         let shared = self.shared();
         let mut driver = shared.take_driver("loop_read")?;
-        let connected = shared.lock().socket.is_some();
-        if connected {
-            driver.assume_readable();
-            let limit = shared.lock().session.unfinished().max(1);
-            shared.step(&mut driver, limit);
-        }
+        let connected = shared.read_for(&mut driver);
         shared.give_back(driver);
         shared.take_callback_error()?;
         if !connected {
@@ -251,8 +248,9 @@ impl Client {
     /// As [`loop_once`](Self::loop_once).
     pub fn loop_misc(&self) -> Result<()> {
         let shared = self.shared();
-        let driver = shared.take_driver("loop_misc")?;
+        let mut driver = shared.take_driver("loop_misc")?;
         let connected = shared.lock().socket.is_some();
+        shared.go_on(&mut driver);
         shared.handle_deadlines();
         shared.give_back(driver);
         shared.take_callback_error()?;

@@ -4,5 +4,7 @@
 #[path = "../support/mod.rs"]
 mod peer_support;
 
+#[cfg(unix)]
+mod external_loop;
 mod one_shot;
 mod support;
