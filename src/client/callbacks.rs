@@ -132,10 +132,17 @@ pub(crate) fn guarded<T>(name: &'static str, call: impl FnOnce() -> Result<T>) -
             callback: name,
             message: describe(&error).into(),
         }),
-        Err(panic) => Err(Error::Callback {
-            callback: name,
-            message: panic_text(&*panic).into(),
-        }),
+        Err(panic) => {
+            let message = panic_text(&*panic).into();
+            // What was thrown may itself panic when it is dropped; what that throws is given up.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(panic);
+            }
+            Err(Error::Callback {
+                callback: name,
+                message,
+            })
+        }
     }
 }
 

@@ -17,10 +17,15 @@ use crate::transport::{self, Cancel, DialOptions, Socket};
 const CLOSING: Duration = Duration::from_millis(30);
 
 impl Shared {
-    /// Opens a connection as the options of the last `connect` say: the call that the user made, or the loop.
-    pub(super) fn establish(self: &Arc<Self>) -> Result<()> {
+    /// Opens a connection as the options of the last `connect` say: in the call that the user made, or for the loop.
+    pub(super) fn establish(self: &Arc<Self>, by_loop: bool) -> Result<()> {
         let (options, epoch, cancel) = {
             let mut core = self.lock();
+            if by_loop && (core.stop || core.abandoned || !matches!(core.phase, Phase::Async | Phase::Lost)) {
+                // The user has come first: disconnected, stopped the loop, or connects.
+                return Err(Error::NotConnected);
+            }
+            core.loop_dials = by_loop;
             let options = core
                 .options
                 .clone()
@@ -30,7 +35,12 @@ impl Shared {
             core.epoch += 1;
             core.cancel.cancel();
             core.cancel = Cancel::default();
-            (options, core.epoch, core.cancel.clone())
+            let begun = (options, core.epoch, core.cancel.clone());
+            if !self.is_dispatcher() && !core.is_driven() {
+                // Without a loop, the end of the connection before is told here.
+                self.dispatch_inline(core);
+            }
+            begun
         };
         let result = self.open(&options, epoch, &cancel);
         if let Err(error) = &result {
@@ -77,6 +87,12 @@ impl Shared {
         }
         let mut core = self.lock();
         if core.epoch != epoch || core.socket.is_none() {
+            drop(core);
+            let slot = &self.callbacks.socket_close;
+            let run = slot.run("on_socket_close", |f| {
+                self.call("on_socket_close", |c| f(c, &handle))
+            });
+            self.keep_failure(run);
             return Err(Error::NotConnected);
         }
         core.session.settings.trace = logging::wanted(self);
@@ -160,14 +176,23 @@ impl Shared {
             log::warn!(target: "callmq", "DISCONNECT could not be written in time: the peer does not read");
             self.end(&mut core, DisconnectReason::Requested, Phase::Down);
         }
+        self.dispatch_inline(core);
+    }
+
+    /// Without a loop: runs the callbacks that are due.
+    fn dispatch_inline<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) {
         if core.happenings.is_empty() && core.session.events().is_empty() {
             return;
         }
-        // Another thread that is at it hands these out as well.
-        if let Some(mut driver) = core.driver.take() {
-            drop(core);
-            self.dispatch(&mut driver);
-            drop(self.release(driver));
+        let driver = core.driver.take();
+        drop(core);
+        match driver {
+            Some(mut driver) => {
+                self.dispatch(&mut driver);
+                drop(self.release(driver));
+            }
+            // Another thread that drives for a moment hands these out as well.
+            None => self.wake(),
         }
     }
 
@@ -197,7 +222,8 @@ impl Shared {
                 core.phase = Phase::Down;
                 core.epoch += 1;
                 core.cancel.cancel();
-                self.notify(&core);
+                // Of an attempt that is in `on_socket_open`.
+                self.drop_connection(&mut core);
                 drop(core);
                 self.wake();
                 return Err(Error::NotConnected);
@@ -214,8 +240,10 @@ impl Shared {
         core.session.disconnect(self.now(), reason, properties)?;
         core.closing_until = Some(self.now() + CLOSING);
         core.closing_reason = None;
+        // Failures of a loop's callbacks are that loop's to report.
+        let driven = core.is_driven();
         self.after_command(core)?;
-        if self.is_dispatcher() {
+        if driven || self.is_dispatcher() {
             Ok(())
         } else {
             self.take_callback_error()
@@ -314,8 +342,7 @@ impl Shared {
         if !first && !self.wait_for_attempt(driver)? {
             return Ok(false);
         }
-        self.lock().loop_dials = true;
-        let established = self.establish();
+        let established = self.establish(true);
         let mut core = self.lock();
         core.loop_dials = false;
         let given_up = core.stop || core.abandoned || core.phase != Phase::Lost;

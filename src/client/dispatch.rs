@@ -54,6 +54,9 @@ impl Shared {
                 break;
             }
             if let Some(closed) = self.next_closed() {
+                if let Happening::Closed { socket, .. } = &closed {
+                    driver.let_go(socket);
+                }
                 self.tell_closed(&client, &mut watch, closed);
             } else if !self.next_batch(driver) {
                 break;
@@ -144,11 +147,13 @@ impl Shared {
             } => {
                 // What came before is acknowledged before anything else is sent.
                 self.acknowledge(driver);
-                self.tell_connack(client, watch, session_present, reason, &properties);
+                self.tell_connack(client, driver, watch, session_present, reason, &properties);
             }
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
-                self.lose_with(&mut core, DisconnectReason::Server(reason), properties);
+                if driver.is_current(&core) {
+                    self.lose_with(&mut core, DisconnectReason::Server(reason), properties);
+                }
             }
         }
     }
@@ -156,6 +161,7 @@ impl Shared {
     fn tell_connack(
         self: &Arc<Self>,
         client: &Client,
+        driver: &Driver,
         watch: &mut Watch,
         session_present: bool,
         reason: ReasonCode,
@@ -163,16 +169,21 @@ impl Shared {
     ) {
         let flags = ConnectFlags::new(session_present);
         if reason.is_failure() {
-            if self.try_another_way(reason) {
+            if self.try_another_way(driver, reason) {
                 return;
             }
         } else {
             let mut core = self.lock();
-            core.session_present = session_present;
-            core.accepted_at = Some(self.now());
-            core.last_reason = None;
-            log::info!(target: "callmq", "{}: connected", core.session.settings.client_id);
-            self.notify(&core);
+            if driver.is_current(&core) {
+                core.session_present = session_present;
+                core.accepted_at = Some(self.now());
+                core.last_reason = None;
+                log::info!(target: "callmq", "{}: connected", core.session.settings.client_id);
+                self.notify(&core);
+            }
+            drop(core);
+            // There is a keep alive to watch over from now on, also while the callback runs.
+            guard::look_again();
         }
         watch.enter(self, "on_connect");
         let run = self
@@ -181,18 +192,22 @@ impl Shared {
             .run("on_connect", |f| f(client, flags, reason, properties));
         self.keep_failure(run);
         let mut core = self.lock();
-        if reason.is_failure() {
-            self.end(&mut core, DisconnectReason::Refused(reason), Phase::Lost);
+        if !driver.is_current(&core) {
+            // Another one has taken its place, or it has ended.
+        } else if reason.is_failure() {
+            self.lose(&mut core, DisconnectReason::Refused(reason));
         } else {
             core.session.release(self.now());
             drop(self.flush(core));
-            guard::look_again();
         }
     }
 
     /// Answers a refusal by connecting again at once in another way, if there is one. Returns whether there is.
-    fn try_another_way(self: &Arc<Self>, reason: ReasonCode) -> bool {
+    fn try_another_way(self: &Arc<Self>, driver: &Driver, reason: ReasonCode) -> bool {
         let mut core = self.lock();
+        if !driver.is_current(&core) {
+            return false;
+        }
         let Some(way) = core.another_way(reason) else {
             return false;
         };

@@ -44,6 +44,9 @@ pub(crate) struct Driver {
     read_size: usize,
     /// The socket may have something to read.
     readable: bool,
+    /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
+    /// reported together with the bytes.
+    read_to_the_end: bool,
     /// The input may hold another complete packet.
     undecoded: bool,
     /// What is being handed out.
@@ -72,6 +75,7 @@ impl Default for Driver {
             input: BytesMut::new(),
             read_size: READ_MIN,
             readable: false,
+            read_to_the_end: false,
             undecoded: false,
             batch: VecDeque::new(),
             acks: Vec::new(),
@@ -101,17 +105,32 @@ impl Driver {
 
     /// Turns to the present connection, if it is another one than before.
     fn follow(&mut self, core: &Core) {
-        if self.epoch != core.epoch || core.socket.is_none() {
+        // The epoch may have been followed before its connection was there.
+        if self.epoch != core.epoch || self.socket.is_none() || core.socket.is_none() {
             self.epoch = core.epoch;
             self.socket.clone_from(&core.socket);
             self.input.clear();
             self.undecoded = false;
-            // Its first report may have come before we listened for it.
+            // Its first reports may have come before we turned to it.
             self.readable = self.socket.is_some();
+            self.read_to_the_end = true;
             self.decoder = Decoder::new(core.session.settings.version);
             if let Some(max) = core.max_packet_size {
                 self.decoder.set_max_packet_size(max);
             }
+        }
+    }
+
+    /// Whether the connection that is driven is still the client's.
+    pub(super) fn is_current(&self, core: &Core) -> bool {
+        self.epoch == core.epoch && core.socket.is_some()
+    }
+
+    /// A connection ended, and its socket is to be closed.
+    pub(super) fn let_go(&mut self, socket: &Arc<Socket>) {
+        if self.socket.as_ref().is_some_and(|own| Arc::ptr_eq(own, socket)) {
+            self.socket = None;
+            self.readable = false;
         }
     }
 
@@ -131,8 +150,11 @@ impl Driver {
         }
         let mut writable = false;
         for event in &self.events {
-            if event.token() == token(self.epoch) {
+            // Reports are not sorted by connection: those of one that we have not turned to yet would be lost, and one
+            // too many costs a call.
+            if event.token() != WAKER {
                 self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                self.read_to_the_end |= event.is_read_closed() || event.is_error();
                 writable |= event.is_writable() || event.is_write_closed();
             }
         }
@@ -161,7 +183,7 @@ impl Driver {
                     self.read_size = (self.read_size * 2).min(READ_MAX);
                 } else {
                     // Less than asked for: the socket is empty, and reports when it is not.
-                    self.readable = !socket.is_pollable();
+                    self.readable = self.read_to_the_end || !socket.is_pollable();
                     if count < self.read_size / 4 {
                         self.read_size = (self.read_size / 2).max(READ_MIN);
                     }
@@ -171,6 +193,7 @@ impl Driver {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
+                self.read_to_the_end = false;
                 Ok(Some(0))
             }
             Err(error) => Err(error),
@@ -207,16 +230,20 @@ impl Shared {
         let core = self.flush(self.lock());
         driver.follow(&core);
         drop(core);
-        if told || (driver.has_input() && self.step(driver, limit)) {
+        if told {
             return true;
         }
-        let mut core = self.lock();
-        let nothing = core.happenings.is_empty() && core.session.events().is_empty();
-        if nothing && driver.waiting.is_none() {
-            let core = self.sleep(core, driver, until);
+        // Part of a packet brings nothing, but there may be more of it: what was reported is not reported again.
+        while driver.has_input() && driver.waiting.is_none() {
+            if self.step(driver, limit) || self.lock().stop {
+                return true;
+            }
+        }
+        if driver.waiting.is_none() {
+            let core = self.sleep(self.lock(), driver, until);
             driver.follow(&core);
-        } else {
-            drop(core);
+        } else if self.lock().running.is_none() {
+            self.wait_while_congested(driver, until);
         }
         self.step(driver, limit)
     }
@@ -258,13 +285,20 @@ impl Shared {
         while driver.undecoded && self.step(driver, usize::MAX) {}
     }
 
-    /// Sleeps until there is something to do. Takes and gives back the lock.
+    /// Sleeps until there is something to do; not at all if there is. Takes and gives back the lock.
+    ///
+    /// Nothing is missed: what there is to do is looked for under the same lock under which `asleep` is set, so that
+    /// whoever makes work sees either that we have not looked yet or that we are to be woken. Bytes that another thread
+    /// is writing (`busy`) or keeps back (`held`) are left to it; it looks for what is left when it is done, and wakes us.
     pub(super) fn sleep<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
         driver: &mut Driver,
         until: Option<Instant>,
     ) -> MutexGuard<'a, Core> {
+        if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
+            return self.flush(core);
+        }
         let deadline = [until, core.session.poll_timeout(), core.closing_until]
             .into_iter()
             .flatten()
@@ -313,7 +347,7 @@ impl Shared {
         }
         let now = self.now();
         let mut core = self.lock();
-        if core.epoch != driver.epoch || core.socket.is_none() {
+        if !driver.is_current(&core) {
             driver.follow(&core);
             return true;
         }
@@ -323,6 +357,10 @@ impl Shared {
         if let Some(reason) = ended {
             driver.readable = false;
             self.lose(&mut core, reason);
+            return true;
+        }
+        if !core.happenings.is_empty() {
+            // The end of the connection before is told first.
             return true;
         }
         if driver.undecoded {
@@ -389,6 +427,7 @@ impl Shared {
             }
             if done || driver.waiting.is_some() {
                 core.driver = Some(driver);
+                core.driver_waits = false;
                 self.changed.notify_all();
                 return core;
             }

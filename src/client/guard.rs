@@ -3,6 +3,7 @@
 //! One thread for the whole process, started with the first loop. It sleeps until the keep alive of a client is due;
 //! where the loop is in a callback then, it sends the PINGREQ in its place. A client whose loop is free pings by itself.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -83,7 +84,12 @@ fn run() {
         let next = clients
             .iter()
             .filter_map(Weak::upgrade)
-            .filter_map(|client| client.keep_alive())
+            .filter_map(|client| {
+                let next = client.keep_alive();
+                // The client may have ended by now, and what its closures own is dropped here.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
+                next
+            })
             .min();
         guard = lock();
         if guard.changes != changes {

@@ -93,13 +93,10 @@ impl Client {
                 return Err(Error::argument("host", "connect was not called"));
             }
         }
-        let mut driver = shared.take_driver("loop_forever")?;
-        {
-            let mut core = shared.lock();
-            core.running = Some(Running::Forever);
-            core.stop = false;
-            core.retry_first_connection = retry_first_connection;
-        }
+        let (mut driver, mut core) = shared.become_driver("loop_forever")?;
+        core.runs(Running::Forever);
+        core.retry_first_connection = retry_first_connection;
+        drop(core);
         guard::watch(shared);
         let result = shared.run(&mut driver, Running::Forever);
         shared.lock().running = None;
@@ -133,14 +130,17 @@ impl Client {
             }
         }
         let mut core = shared.lock();
+        if core.running.is_some() {
+            // Another thread was faster.
+            return Err(Error::InvalidState("the network loop runs already"));
+        }
         if let Some(driver) = &mut core.driver {
             driver.prepare(shared)?;
         }
-        core.stop = false;
         if core.phase == Phase::Down {
             core.phase = Phase::New;
         }
-        core.running = Some(Running::Thread);
+        core.runs(Running::Thread);
         let name = format!("callmq-{}", core.session.settings.client_id);
         let weak = Arc::downgrade(shared);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
@@ -179,12 +179,14 @@ impl Client {
         if shared.is_dispatcher() {
             return Ok(());
         }
+        let run = core.runs;
         if let Some(thread) = core.thread.take() {
             drop(core);
             let _ = thread.join();
             core = shared.lock();
         }
-        while core.running.is_some() {
+        // Another thread may have started the next loop meanwhile: that one is not waited for.
+        while core.running.is_some() && core.runs == run {
             core = shared.wait(core, None);
         }
         drop(core);
@@ -274,20 +276,28 @@ impl Client {
 impl Shared {
     /// Becomes the driver, for a call that is a loop itself.
     fn take_driver(self: &Arc<Self>, call: &'static str) -> Result<Box<Driver>> {
+        Ok(self.become_driver(call)?.0)
+    }
+
+    /// As [`take_driver`](Self::take_driver), and keeps the lock.
+    fn become_driver<'a>(
+        self: &'a Arc<Self>,
+        call: &'static str,
+    ) -> Result<(Box<Driver>, MutexGuard<'a, Core>)> {
         if self.is_dispatcher() {
             return Err(Error::WouldDeadlock(call));
         }
         let mut core = self.lock();
-        if core.running.is_some() {
-            return Err(Error::InvalidState("another network loop runs"));
-        }
         loop {
+            if core.running.is_some() {
+                return Err(Error::InvalidState("another network loop runs"));
+            }
             if let Some(mut driver) = core.driver.take() {
                 if let Err(error) = driver.prepare(self) {
                     core.driver = Some(driver);
                     return Err(error);
                 }
-                return Ok(driver);
+                return Ok((driver, core));
             }
             // A call of another thread finishes its work.
             core = self.wait(core, None);
@@ -317,6 +327,7 @@ impl Shared {
     /// The loop: until the user disconnects or stops it.
     fn run(self: &Arc<Self>, driver: &mut Driver, running: Running) -> Result<()> {
         loop {
+            self.wait_while_congested(driver, None);
             let mut core = self.lock();
             if core.stop {
                 core.stop = false;
@@ -334,7 +345,6 @@ impl Shared {
                 Phase::Up => {
                     drop(core);
                     self.turn(driver, None, usize::MAX);
-                    self.wait_while_congested(driver);
                 }
                 Phase::New | Phase::Dialing => {
                     drop(self.idle(core, driver, None));
@@ -432,7 +442,7 @@ impl Shared {
             }
         } else if let Some(mut driver) = core.driver.take() {
             self.say_goodbye(core, &mut driver);
-            self.lock().driver = Some(driver);
+            drop(self.release(driver));
         } else {
             // Another thread is driving for a moment: it says goodbye when it gives the driver back.
             core.abandoned = true;

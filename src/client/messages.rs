@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, at, bounded, never, select};
 
 use super::driver::Driver;
 use super::shared::Shared;
@@ -100,9 +101,14 @@ impl<'a> IntoIterator for &'a Messages {
 }
 
 impl Shared {
-    /// The loop has a message for a channel that is full: waits until it has room, or the loop is to stop.
-    pub(super) fn wait_while_congested(self: &Arc<Self>, driver: &mut Driver) {
+    /// The loop has a message for a channel that is full: waits until it has room, the loop is to stop, or the time is
+    /// over.
+    pub(super) fn wait_while_congested(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>) {
+        let over = until.map_or_else(never, at);
         while let Some(waiting) = &mut driver.waiting {
+            if until.is_some_and(|until| self.time.is_manual() || until <= self.now()) {
+                return;
+            }
             let (stop, stopped) = bounded::<()>(0);
             {
                 let core = self.lock();
@@ -122,6 +128,7 @@ impl Shared {
                         waiting.senders.pop();
                     }
                     recv(stopped) -> _ => {}
+                    recv(over) -> _ => {}
                 }
             }
             self.in_user_code.store(false, Ordering::Release);

@@ -150,7 +150,7 @@ impl Client {
     /// timed out, name not known. A loop, if one runs, goes on trying after such a failure.
     pub fn connect(&self, target: impl IntoConnect) -> Result<()> {
         self.configure(target)?;
-        self.shared.establish()
+        self.shared.establish(false)
     }
 
     /// Stores where to connect to, and leaves the connecting to the loop. A connection that is open is ended.
@@ -226,7 +226,7 @@ impl Client {
     ///
     /// [`Error::InvalidArgument`] if `connect` was never called; as [`connect`](Self::connect).
     pub fn reconnect(&self) -> Result<()> {
-        self.shared.establish()
+        self.shared.establish(false)
     }
 
     /// Ends the connection: DISCONNECT leaves behind everything that was written before, `on_disconnect` follows, and

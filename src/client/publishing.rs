@@ -272,13 +272,14 @@ impl Shared {
         mut core: MutexGuard<'a, Core>,
         until: Option<std::time::Instant>,
     ) -> MutexGuard<'a, Core> {
-        let driver = if core.socket.is_some() {
+        let driver = if core.socket.is_some() && core.running.is_none() {
             core.driver.take()
         } else {
             None
         };
         match driver {
             Some(mut driver) => {
+                core.driver_waits = true;
                 drop(core);
                 self.turn(&mut driver, until, usize::MAX);
                 self.release(driver)

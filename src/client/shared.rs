@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(super) driver: Option<Box<Driver>>,
     /// The loop that was started; calls then leave the work to it.
     pub(super) running: Option<Running>,
+    /// Counts the loops that were started.
+    pub(super) runs: u64,
     pub(super) thread: Option<JoinHandle<()>>,
     /// The loop is asked to end.
     pub(super) stop: bool,
@@ -98,6 +100,8 @@ pub(crate) struct Core {
     pub(super) writing: Writing,
     /// Threads that wait for `Shared::changed`.
     pub(super) waiters: usize,
+    /// Who drives does so only until something that it waits for has happened.
+    pub(super) driver_waits: bool,
     /// Until when a DISCONNECT may take to leave.
     pub(super) closing_until: Option<Instant>,
     /// `on_socket_register_write` was called and `on_socket_unregister_write` not yet.
@@ -178,6 +182,7 @@ impl Shared {
                 line: Line::new(Weak::clone(weak)),
                 driver: Some(Box::default()),
                 running: None,
+                runs: 0,
                 thread: None,
                 stop: false,
                 options: None,
@@ -210,6 +215,7 @@ impl Shared {
                     stalled: false,
                 },
                 waiters: 0,
+                driver_waits: false,
                 closing_until: None,
                 write_registered: false,
                 abandoned: false,
@@ -274,10 +280,13 @@ impl Shared {
         }
     }
 
-    /// Tells calls that wait to look again.
+    /// Tells calls that wait to look again: on the condition variable, or in the poll, if it is one of them that drives.
     pub(super) fn notify(&self, core: &Core) {
         if core.waiters > 0 {
             self.changed.notify_all();
+        }
+        if core.driver_waits {
+            self.wake();
         }
     }
 
@@ -321,7 +330,13 @@ impl Shared {
             if deadline.is_some_and(|deadline| self.now() >= deadline) {
                 return Err(Error::Timeout);
             }
-            if let Some(mut driver) = core.driver.take() {
+            // A loop that was just started has not taken the driver yet: that is left to it.
+            let driver = if core.running.is_none() {
+                core.driver.take()
+            } else {
+                None
+            };
+            if let Some(mut driver) = driver {
                 if core.socket.is_none() && core.happenings.is_empty() && core.phase != Phase::Dialing {
                     core.driver = Some(driver);
                     return Err(Error::NotConnected);
@@ -330,6 +345,7 @@ impl Shared {
                     core.driver = Some(driver);
                     return Err(error);
                 }
+                core.driver_waits = true;
                 drop(core);
                 let progress = self.turn(&mut driver, deadline, usize::MAX);
                 core = self.release(driver);
@@ -346,10 +362,33 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// Handles of messages may outlive the client: each message ends.
+    fn drop(&mut self) {
+        let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
+        core.session.abandon();
+        core.line.end();
+    }
+}
+
 impl Core {
+    /// A loop begins.
+    pub(super) fn runs(&mut self, running: Running) {
+        self.running = Some(running);
+        self.runs += 1;
+        self.stop = false;
+    }
+
     /// Bytes that wait for the socket.
     pub(super) fn unwritten(&mut self) -> usize {
         self.writing.rest.len() + self.session.output().len()
+    }
+
+    /// Whether there are bytes that a call of `flush` would try to write.
+    pub(super) fn can_write(&mut self) -> bool {
+        let writing = &self.writing;
+        let free = self.socket.is_some() && !writing.busy && !writing.blocked && writing.held == 0;
+        free && (self.unwritten() > 0 || self.closing_until.is_some())
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -49,7 +49,10 @@ impl Shared {
                 return core;
             };
             let mut bytes = std::mem::take(&mut core.writing.rest);
-            bytes.take_from(core.session.output());
+            // What a slow peer has not taken does not pile up here: the session sees that its output is full.
+            if bytes.len() < HIGH_WATER {
+                bytes.take_from(core.session.output());
+            }
             if bytes.is_empty() {
                 core.writing.rest = bytes;
                 self.after_write(&mut core);
@@ -98,7 +101,7 @@ impl Shared {
 
     /// After `publish` appended to the output while a loop runs: writes, or leaves it to the driver. `quiet` says
     /// whether nothing was waiting before.
-    pub(super) fn hand_over(&self, core: MutexGuard<'_, Core>, quiet: bool) {
+    pub(super) fn hand_over(self: &Arc<Self>, core: MutexGuard<'_, Core>, quiet: bool) {
         if quiet && self.now().saturating_duration_since(core.writing.last) > QUIET {
             self.write_or_wake(core);
         } else {
@@ -113,16 +116,22 @@ impl Shared {
     }
 
     /// Writes once; what is left to do is left to the driver.
-    pub(super) fn write_or_wake(&self, core: MutexGuard<'_, Core>) {
+    pub(super) fn write_or_wake(self: &Arc<Self>, core: MutexGuard<'_, Core>) {
         let mut core = self.flush_rounds(core, 1);
         let left = core.unwritten() > 0
             || core.session.link() == Link::Disconnecting
             || !core.happenings.is_empty()
             || !core.session.events().is_empty()
             || core.phase != Phase::Up;
-        drop(core);
-        if left {
+        if !left {
+            return;
+        }
+        if core.is_driven() {
+            drop(core);
             self.wake();
+        } else {
+            // Whoever drove has stopped meanwhile.
+            self.run_inline(core);
         }
     }
 
