@@ -16,8 +16,8 @@ impl Client {
     /// refusal `on_disconnect` follows, and the loops try again.
     ///
     /// Callbacks run on the thread that runs the loop, one at a time, with no lock held: they may call any method of
-    /// the client. Calls that would wait for the loop return [`Error::WouldDeadlock`]. An error or a panic is logged
-    /// and reported to the caller of the loop.
+    /// the client, also this one, and should not wait for the network. Calls that would wait for the loop return
+    /// [`Error::WouldDeadlock`]. An error or a panic is logged and reported to the caller of the loop.
     ///
     /// ```
     /// use callmq::client as mqtt;
@@ -41,8 +41,12 @@ impl Client {
         self
     }
 
-    /// Calls `callback` when an attempt of the loop to connect failed before the CONNACK, with the reason. The loop goes
-    /// on trying. Not called for [`connect`](Client::connect) and [`reconnect`](Client::reconnect), which return the error.
+    /// Calls `callback` when an attempt of the loop to connect failed before the CONNACK, with the reason.
+    ///
+    /// Unless [`reconnect_if`](Client::reconnect_if) or [`reconnect_on_failure_set`](Client::reconnect_on_failure_set)
+    /// says otherwise, the loop goes on trying. Not called for [`connect`](Client::connect) and
+    /// [`reconnect`](Client::reconnect), which return the error. For what a callback may do see
+    /// [`on_connect`](Client::on_connect).
     pub fn on_connect_fail<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &Error) -> R + Send + 'static,
@@ -54,8 +58,11 @@ impl Client {
         self
     }
 
-    /// Calls `callback` before each attempt to open a connection, on the thread that makes it: the place for fresh
-    /// credentials ([`username_pw_set`](Client::username_pw_set)). An error gives the attempt up.
+    /// Calls `callback` before each attempt to open a connection: the place for fresh credentials
+    /// ([`username_pw_set`](Client::username_pw_set)).
+    ///
+    /// Runs on the thread that connects: the loop's, or that of the call to [`connect`](Client::connect). An error
+    /// gives the attempt up. For what a callback may do see [`on_connect`](Client::on_connect).
     pub fn on_pre_connect<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client) -> R + Send + 'static,
@@ -67,8 +74,20 @@ impl Client {
         self
     }
 
-    /// Calls `callback` once for each connection that ends: after `disconnect`, a loss, a refused CONNACK. `is_connected()`
-    /// is false by then. [`DisconnectFlags::reason`] has the true reason; the code is its closest MQTT 5.0 code.
+    /// Calls `callback` once for each connection that ends: after `disconnect`, a loss, a refused CONNACK.
+    ///
+    /// `is_connected()` is false by then. [`DisconnectFlags::reason`] has the true reason; the code is its closest code
+    /// of MQTT 5.0, in every version, or the code of a refusing CONNACK. For what a callback may do see
+    /// [`on_connect`](Client::on_connect).
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::default();
+    /// client.on_disconnect(|_client, flags, reason_code, _properties| {
+    ///     println!("disconnected: {reason_code} ({})", flags.reason);
+    /// });
+    /// ```
     pub fn on_disconnect<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
@@ -82,11 +101,11 @@ impl Client {
         self
     }
 
-    /// Calls `callback` for each message that no filter callback ([`message_callback_add`](Client::message_callback_add),
-    /// [`subscribe_with`](Client::subscribe_with)) matches.
+    /// Calls `callback` for each message that no filter callback
+    /// ([`message_callback_add`](Client::message_callback_add), [`subscribe_with`](Client::subscribe_with)) matches.
     ///
     /// A message of QoS 1 or 2 is acknowledged when the callback has returned, and not if it failed (see also
-    /// [`manual_ack_set`](Client::manual_ack_set)).
+    /// [`manual_ack_set`](Client::manual_ack_set)). For what a callback may do see [`on_connect`](Client::on_connect).
     ///
     /// ```
     /// use callmq::client as mqtt;
@@ -105,8 +124,12 @@ impl Client {
         self
     }
 
-    /// Calls `callback` when a message is published: QoS 0 written to the socket, QoS 1 at its PUBACK, QoS 2 at its
-    /// PUBCOMP. Gets the message id, the server's code and its properties (MQTT 5.0). It may run before `publish` returns.
+    /// Calls `callback` when a message is finished: QoS 0 written to the socket, QoS 1 at its PUBACK, QoS 2 at its
+    /// PUBCOMP.
+    ///
+    /// Gets the message id, the server's code and its properties. The code is always a success before MQTT 5.0; there
+    /// it may be a refusal, with QoS 2 at the PUBREC. It may run before `publish` returns. For what a callback may do
+    /// see [`on_connect`](Client::on_connect).
     pub fn on_publish<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, u16, ReasonCode, &Properties) -> R + Send + 'static,
@@ -121,7 +144,11 @@ impl Client {
         self
     }
 
-    /// Calls `callback` at each SUBACK, with the id of the request and one code per filter.
+    /// Calls `callback` at each SUBACK, with the id of the request and one code for each of its filters, in their
+    /// order.
+    ///
+    /// Subscriptions that the client renews by itself are reported too. For what a callback may do see
+    /// [`on_connect`](Client::on_connect).
     pub fn on_subscribe<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
@@ -135,7 +162,9 @@ impl Client {
         self
     }
 
-    /// Calls `callback` at each UNSUBACK. The list of codes is empty before MQTT 5.0.
+    /// Calls `callback` at each UNSUBACK, with the id of the request. The list of codes is empty before MQTT 5.0.
+    ///
+    /// For what a callback may do see [`on_connect`](Client::on_connect).
     pub fn on_unsubscribe<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
@@ -149,8 +178,11 @@ impl Client {
         self
     }
 
-    /// Calls `callback` with each log line, on whatever thread produced it: one line per packet at
-    /// [`LogLevel::Debug`], failures at [`LogLevel::Err`]. Lines that its own calls would produce are left out.
+    /// Calls `callback` with each log line: one line per packet at [`LogLevel::Debug`], failures at [`LogLevel::Err`].
+    ///
+    /// The texts are those of paho-mqtt. Runs on whatever thread produced the line, also on several at once, with no
+    /// lock held. Lines that its own calls would produce are left out; a panic in it is caught and not reported.
+    /// Payloads and passwords are in no line.
     pub fn on_log<F>(&self, callback: F) -> &Self
     where
         F: Fn(&Client, LogLevel, &str) + Send + Sync + 'static,
@@ -160,7 +192,9 @@ impl Client {
         self
     }
 
-    /// For an event loop of your own: calls `callback` when a socket was opened that is to be watched for reading.
+    /// Calls `callback` when a socket was opened that an event loop of your own should watch for reading.
+    ///
+    /// Runs before CONNECT is written. An error closes the connection; [`connect`](Client::connect) returns it.
     pub fn on_socket_open<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
@@ -172,7 +206,7 @@ impl Client {
         self
     }
 
-    /// For an event loop of your own: calls `callback` before the socket is closed.
+    /// Calls `callback` before the socket is closed: an event loop of your own then forgets it.
     pub fn on_socket_close<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
@@ -184,8 +218,10 @@ impl Client {
         self
     }
 
-    /// For an event loop of your own: calls `callback` when there is something to write. While it is set and no loop
-    /// of this crate runs, nothing is written but by [`loop_write`](Client::loop_write).
+    /// Calls `callback` when there is something to write: an event loop of your own then watches for the socket to be
+    /// writable, and calls [`loop_write`](Client::loop_write).
+    ///
+    /// While this is set and no loop of this crate runs, nothing is written but by `loop_write`.
     pub fn on_socket_register_write<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
@@ -199,7 +235,8 @@ impl Client {
         self
     }
 
-    /// For an event loop of your own: calls `callback` when everything is written.
+    /// Calls `callback` when everything is written, or the connection has ended: an event loop of your own need not
+    /// watch for the socket to be writable any more.
     pub fn on_socket_unregister_write<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
@@ -213,8 +250,23 @@ impl Client {
         self
     }
 
-    /// Asks `decide` before each attempt of the loop to reconnect: why the connection ended, and how many attempts were
-    /// made since the last good connection. `false` ends the loop with that reason. Without it the loop goes on for ever.
+    /// Asks `decide` before each attempt of the loop to reconnect. Without it the loop goes on for ever.
+    ///
+    /// It gets why the connection ended or could not be made, and how many attempts were made since the last good
+    /// connection (0 before the first). `false` ends the loop with that reason: `loop_forever` returns it, after
+    /// `loop_start` `loop_stop` does. A panic counts as `true`.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    /// use mqtt::DisconnectReason;
+    ///
+    /// let client = mqtt::Client::default();
+    /// // A wrong password does not get better.
+    /// client.reconnect_if(|_client, reason, attempts| {
+    ///     let refused = matches!(reason, DisconnectReason::Refused(code) if *code == "Not authorized");
+    ///     !refused && attempts < 100
+    /// });
+    /// ```
     pub fn reconnect_if<F>(&self, mut decide: F) -> &Self
     where
         F: FnMut(&Client, &DisconnectReason, u32) -> bool + Send + 'static,
@@ -227,10 +279,12 @@ impl Client {
         self
     }
 
-    /// Calls `callback` for messages whose topic matches `filter`, instead of `on_message`. It does not subscribe.
+    /// Calls `callback` for messages whose topic matches `filter`, instead of `on_message`. Does not subscribe.
     ///
     /// All callbacks whose filter matches are called, the most specific first. A filter has one callback of this kind:
-    /// the last one set. `$share/group/` in front is ignored when matching.
+    /// the last one set. `$share/GROUP/` in front takes no part in matching. For what a callback may do see
+    /// [`on_connect`](Client::on_connect); with QoS 1 and 2 the message is acknowledged when all of them have returned,
+    /// and not if one failed.
     ///
     /// # Errors
     ///
@@ -248,7 +302,10 @@ impl Client {
         )
     }
 
-    /// Removes the callbacks of a filter. A filter without callbacks is ignored.
+    /// Removes the callbacks of a filter, also those of [`subscribe_with`](Client::subscribe_with). Does not
+    /// unsubscribe.
+    ///
+    /// The filter is compared letter by letter. One without callbacks is ignored.
     pub fn message_callback_remove(&self, filter: &str) {
         self.callbacks().filters.remove(filter);
     }

@@ -20,8 +20,10 @@ use crate::transport::DialOptions;
 
 /// Settings. Those of a connection take effect at the next one.
 impl Client {
-    /// Sets the user name and the password; `None` for the name clears both. Takes effect at the next connection, so
-    /// [`on_pre_connect`](Self::on_pre_connect) can refresh them.
+    /// Sets the user name and the password; `None` for the name clears both.
+    ///
+    /// Takes effect at the next connection, so [`on_pre_connect`](Self::on_pre_connect) can refresh them. Credentials
+    /// in a server's URL come first. At most 65,535 bytes each: the call that connects checks it.
     ///
     /// ```
     /// # let client = callmq::client::Client::default();
@@ -43,16 +45,27 @@ impl Client {
         core.username = username;
     }
 
-    /// The user name, if one is set.
+    /// Returns the user name, if one is set.
     pub fn username(&self) -> Option<String> {
         self.shared().lock().username.clone()
     }
 
     /// Sets the message that the server publishes when the connection ends without DISCONNECT.
     ///
+    /// Takes effect at the next connection.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] for a topic that is not valid, a QoS over 2, a payload over 65,535 bytes.
+    ///
+    /// ```
+    /// # let client = callmq::client::Client::default();
+    /// client.will_set("house/sensor1", "gone", 1, true)?;
+    /// assert_eq!(client.will_topic().as_deref(), Some("house/sensor1"));
+    /// # Ok::<(), callmq::Error>(())
+    /// ```
+    ///
+    /// See MQTT 5.0, section 3.1.2.5.
     pub fn will_set<'a>(
         &self,
         topic: impl AsRef<str>,
@@ -80,12 +93,12 @@ impl Client {
         Ok(())
     }
 
-    /// Forgets the will.
+    /// Forgets the will. Takes effect at the next connection.
     pub fn will_clear(&self) {
         self.shared().lock().session.settings.will = None;
     }
 
-    /// The topic of the will, if one is set.
+    /// Returns the topic of the will, if one is set.
     pub fn will_topic(&self) -> Option<String> {
         self.shared()
             .lock()
@@ -96,7 +109,7 @@ impl Client {
             .map(|will| will.topic.to_string())
     }
 
-    /// The payload of the will, if one is set.
+    /// Returns the payload of the will, if one is set.
     pub fn will_payload(&self) -> Option<Bytes> {
         self.shared()
             .lock()
@@ -107,8 +120,10 @@ impl Client {
             .map(|will| will.payload.clone())
     }
 
-    /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest. Each attempt doubles
-    /// the delay. Defaults to 1 s and 120 s. Starts with the first delay again.
+    /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest.
+    ///
+    /// Seconds or [`Duration`]s. Defaults to 1 s and 120 s. Each attempt doubles the delay, up to `max`; a `max` below
+    /// `min` is taken to be `min`. The next attempt has the first delay again.
     ///
     /// # Errors
     ///
@@ -135,8 +150,10 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how many messages of QoS 1 and 2 may be on their way at once; 0 sets no limit but the protocol's 65,535.
-    /// Defaults to 20.
+    /// Sets how many messages of QoS 1 and 2 may be on their way at once; others wait in the queue.
+    ///
+    /// Defaults to 20. 0 sets no limit but that of the packet identifiers: 65,471, since some stay free for
+    /// subscribing. In MQTT 5.0 the server's Receive Maximum is obeyed as well.
     ///
     /// # Errors
     ///
@@ -146,13 +163,15 @@ impl Client {
         Ok(())
     }
 
-    /// How many messages of QoS 1 and 2 may be on their way at once.
+    /// Returns how many messages of QoS 1 and 2 may be on their way at once.
     pub fn max_inflight_messages(&self) -> u16 {
         self.shared().lock().session.settings.max_inflight
     }
 
-    /// Sets how many messages may wait in the outgoing queue; 0 sets no limit on their number (their bytes stay
-    /// bounded, see [`offline_queue_set`](Self::offline_queue_set)). Defaults to 100,000.
+    /// Sets how many messages may wait in the outgoing queue.
+    ///
+    /// Defaults to 100,000. 0 sets no limit on their number; their bytes stay bounded, see
+    /// [`offline_queue_set`](Self::offline_queue_set).
     ///
     /// # Errors
     ///
@@ -162,45 +181,61 @@ impl Client {
         Ok(self)
     }
 
-    /// How many messages may wait in the outgoing queue.
+    /// Returns how many messages may wait in the outgoing queue.
     pub fn max_queued_messages(&self) -> usize {
         self.shared().lock().session.settings.queue.max_messages
     }
 
     /// Sets the bounds of the outgoing queue, and what happens to a message that finds it full.
+    ///
+    /// Takes effect at once, for messages that are published from now on.
     pub fn offline_queue_set(&self, queue: OfflineQueue) {
         self.shared().lock().session.settings.queue = queue;
     }
 
     /// Sets when subscriptions are renewed. Defaults to [`Resubscribe::IfSessionLost`].
+    ///
+    /// Takes effect at the next connection.
     pub fn resubscribe_set(&self, policy: Resubscribe) {
         self.shared().lock().session.settings.resubscribe = policy;
     }
 
     /// Sets what becomes of unacknowledged messages when the server has lost the session. Defaults to
     /// [`OnSessionLost::Resend`].
+    ///
+    /// Takes effect at the next connection.
     pub fn on_session_lost_set(&self, policy: OnSessionLost) {
         self.shared().lock().session.settings.on_session_lost = policy;
     }
 
-    /// Whether SUBSCRIBE and PUBLISH wait until `on_connect` has returned. In MQTT 3.1 and 3.1.1 they follow CONNECT at
-    /// once by default, as with paho; in MQTT 5.0 they always wait.
+    /// Sets whether SUBSCRIBE and PUBLISH wait until `on_connect` has returned.
+    ///
+    /// Defaults to `false` in MQTT 3.1 and 3.1.1: they follow CONNECT at once, as with paho-mqtt. In MQTT 5.0 they
+    /// always wait, since only the CONNACK tells the server's limits.
     pub fn wait_for_connack_set(&self, on: bool) {
         self.shared().lock().session.settings.wait_for_connack = on;
     }
 
-    /// Whether the application acknowledges messages of QoS 1 and 2 itself, with [`ack`](Self::ack). Defaults to `false`.
+    /// Sets whether the application acknowledges messages of QoS 1 and 2 itself, with [`ack`](Self::ack). Defaults to
+    /// `false`.
+    ///
+    /// Takes effect for messages that are received from now on.
     pub fn manual_ack_set(&self, on: bool) {
         self.shared().lock().manual_ack = on;
     }
 
-    /// Whether what callbacks fail with is only logged, and not reported to the caller of the loop. Defaults to `false`.
+    /// Sets whether what callbacks fail with is only logged, and not reported to the caller of the loop. Defaults to
+    /// `false`.
+    ///
+    /// A message whose callback failed is not acknowledged in either case.
     #[doc(alias = "suppress_exceptions")]
     pub fn suppress_exceptions_set(&self, on: bool) {
         self.shared().lock().suppress_exceptions = on;
     }
 
-    /// Whether the loops connect again after a failure. Defaults to `true`.
+    /// Sets whether the loops connect again after a failure. Defaults to `true`.
+    ///
+    /// If not, the loop ends with the reason.
     pub fn reconnect_on_failure_set(&self, on: bool) {
         self.shared().lock().reconnect_on_failure = on;
     }
@@ -211,26 +246,31 @@ impl Client {
         self.shared().lock().session.settings.bridge = true;
     }
 
-    /// Writes log lines to the [`log`](https://docs.rs/log) crate (target `callmq`). On by default. Independent of `on_log`.
+    /// Writes log lines to the [`log`](https://docs.rs/log) crate (target `callmq`). On by default. Independent of
+    /// `on_log`.
     pub fn enable_logger(&self) {
         self.shared().logger.store(true, Ordering::Relaxed);
         self.trace_packets();
     }
 
-    /// Stops writing log lines to the `log` crate.
+    /// Stops writing the lines that `on_log` gets to the `log` crate. A few others, such as warnings about slow
+    /// callbacks, are still written.
     pub fn disable_logger(&self) {
         self.shared().logger.store(false, Ordering::Relaxed);
         self.trace_packets();
     }
 
-    /// Stores a value that callbacks can get with [`user_data_get`](Self::user_data_get).
+    /// Stores a value that callbacks can get with [`user_data_get`](Self::user_data_get): for functions, which capture
+    /// nothing.
+    ///
+    /// There is one place: the value before is dropped, whatever its type.
     pub fn user_data_set<T: Any + Send + Sync>(&self, value: T) {
         let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
         let previous = self.user_data().replace(value);
         drop(previous);
     }
 
-    /// The value of [`user_data_set`](Self::user_data_set), if one of this type was stored.
+    /// Returns the value of [`user_data_set`](Self::user_data_set), if one of this type is stored.
     ///
     /// ```
     /// # let client = callmq::client::Client::default();
@@ -251,23 +291,30 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the keep alive in seconds: how long either direction may be silent before a PINGREQ is sent; 0 turns pings
-    /// off. Defaults to 60. Takes effect at the next connection.
+    /// Sets the keep alive: how long either direction may be silent before a PINGREQ is sent.
+    ///
+    /// `seconds` is 0 to 65,535; 0 turns pings off. Defaults to 60. Takes effect at the next connection, unless
+    /// `connect` is given another. A server of MQTT 5.0 may override it in its CONNACK.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidState`] while a connection is open.
+    ///
+    /// See MQTT 5.0, section 3.1.2.10.
     pub fn keepalive_set(&self, seconds: u16) -> Result<()> {
         self.unconnected()?.session.settings.keep_alive = seconds;
         Ok(())
     }
 
-    /// The keep alive in seconds.
+    /// Returns the keep alive in seconds, as it was set here or by `connect`.
     pub fn keepalive(&self) -> u16 {
         self.shared().lock().session.settings.keep_alive
     }
 
-    /// Sets how long a PINGRESP may take before the connection counts as lost. Defaults to the keep alive.
+    /// Sets how long a PINGRESP may take before the connection counts as lost: seconds or a [`Duration`]; `None`, the
+    /// default, is as long as the keep alive.
+    ///
+    /// Takes effect at the next connection.
     ///
     /// # Errors
     ///
@@ -278,12 +325,15 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how long connecting may take: name look-up and all addresses together, and the CONNACK as long again.
-    /// Defaults to 5 s.
+    /// Sets how long connecting to a server may take: name look-up and all its addresses together, and the CONNACK as
+    /// long again.
+    ///
+    /// Seconds or a [`Duration`]. Defaults to 5 s.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for a time of zero, negative or absent; [`Error::InvalidState`] while a connection is open.
+    /// [`Error::InvalidArgument`] for a time of zero, negative or absent; [`Error::InvalidState`] while a connection is
+    /// open.
     pub fn connect_timeout_set(&self, timeout: impl IntoTimeout) -> Result<()> {
         let timeout = timeout.into_timeout()?.filter(|timeout| !timeout.is_zero());
         let timeout = timeout.ok_or(Error::argument("timeout", "must be more than zero"))?;
@@ -293,12 +343,15 @@ impl Client {
         Ok(())
     }
 
-    /// How long connecting may take.
+    /// Returns how long connecting to a server may take.
     pub fn connect_timeout(&self) -> Duration {
         self.shared().lock().dial_defaults.connect_timeout
     }
 
-    /// Whether the socket sends small packets at once (`TCP_NODELAY`). Defaults to `true`: packets are put together here.
+    /// Sets whether the socket sends small packets at once (`TCP_NODELAY`). Defaults to `true`: packets are put
+    /// together here.
+    ///
+    /// Takes effect at the next connection.
     pub fn tcp_nodelay_set(&self, on: bool) {
         self.shared().lock().dial_defaults.tcp_nodelay = on;
     }
@@ -313,7 +366,7 @@ impl Client {
         self.configure(target)
     }
 
-    /// The host of the last `connect` (of a list, the first). `None` before, and for a stream that has none.
+    /// Returns the first server of the last `connect`, as text without its credentials. `None` before.
     pub fn host(&self) -> Option<String> {
         let core = self.shared().lock();
         core.options
@@ -330,17 +383,20 @@ impl Client {
         core.options.as_ref()?.servers().first()?.port()
     }
 
-    /// The client id: the one given, or the one that was made because an empty one was refused.
+    /// Returns the client id: the one given, the one that a server of MQTT 5.0 assigned, or the one that was made
+    /// because an empty one was refused.
     pub fn client_id(&self) -> String {
         self.shared().lock().session.settings.client_id.clone()
     }
 
-    /// The version of MQTT. It may change from 3.1.1 to 3.1 when the server refuses the former.
+    /// Returns the version of MQTT.
+    ///
+    /// It changes from 3.1.1 to 3.1 when the server refuses the former with code 1 while a loop runs.
     pub fn protocol(&self) -> ProtocolVersion {
         self.shared().lock().session.settings.version
     }
 
-    /// What carries the connection.
+    /// Returns what carries the connection.
     pub fn transport(&self) -> Transport {
         self.shared().lock().transport
     }
