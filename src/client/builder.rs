@@ -32,51 +32,60 @@ impl ClientBuilder {
         }
     }
 
-    /// Whether the server forgets subscriptions and messages when the connection ends. Defaults to `true`. A lasting
-    /// session needs a client id.
+    /// Sets whether the server forgets subscriptions and messages when the connection ends.
+    ///
+    /// Defaults to `true`. A lasting session needs a client id. In MQTT 5.0 this is Clean Start; how long the session
+    /// lasts is the property `SessionExpiryInterval` of
+    /// [`ConnectOptions::properties`](super::ConnectOptions::properties).
     pub fn clean_session(mut self, clean: bool) -> Self {
         self.settings.clean_start = clean;
         self
     }
 
-    /// The version of MQTT. Defaults to 3.1.1.
+    /// Sets the version of MQTT. Defaults to 3.1.1.
     pub fn protocol(mut self, version: ProtocolVersion) -> Self {
         self.settings.version = version;
         self
     }
 
-    /// What carries the connection. Defaults to TCP.
+    /// Sets what carries the connection. Defaults to TCP, the only one so far: `connect` refuses the others with
+    /// [`Error::NotSupported`](super::Error::NotSupported).
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
     }
 
-    /// Whether the loops connect again after a failure. Defaults to `true`.
+    /// Sets whether the loops connect again after a failure. Defaults to `true`.
     pub fn reconnect_on_failure(mut self, on: bool) -> Self {
         self.reconnect_on_failure = on;
         self
     }
 
-    /// Whether the application acknowledges messages itself, see [`Client::ack`]. Defaults to `false`.
+    /// Sets whether the application acknowledges messages itself, see [`Client::ack`]. Defaults to `false`.
     pub fn manual_ack(mut self, on: bool) -> Self {
         self.manual_ack = on;
         self
     }
 
-    /// The bounds of the outgoing queue, see [`OfflineQueue`].
+    /// Sets the bounds of the outgoing queue, see [`OfflineQueue`].
     pub fn offline_queue(mut self, queue: OfflineQueue) -> Self {
         self.settings.queue = queue;
         self
     }
 
-    /// The largest packet that is accepted, in bytes. A server that sends a larger one is disconnected before any
-    /// memory is taken for it. Defaults to what the protocol allows, 268,435,460.
+    /// Sets the largest packet that is accepted, in bytes.
+    ///
+    /// A server that sends a larger one is disconnected before any memory is taken for it. Defaults to what the
+    /// protocol allows, 268,435,460. The server is not told.
     pub fn max_packet_size(mut self, bytes: u32) -> Self {
         self.max_packet_size = Some(bytes);
         self
     }
 
     /// Takes the time from a clock that is moved by hand: see [`Clock`].
+    ///
+    /// Nothing then waits in real time: a turn of the loop does what there is to do and returns, and a call that waits
+    /// returns [`Error::Timeout`](super::Error::Timeout) when nothing is left to do.
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.time = TimeSource::Manual(clock.clone());

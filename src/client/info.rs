@@ -28,7 +28,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Whether this state is final.
+    /// Returns whether this state is final.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Acknowledged(_) | Self::Dropped(_))
     }
@@ -218,7 +218,7 @@ impl MessageInfo {
         }
     }
 
-    /// Where the message stands now. Does not block.
+    /// Returns where the message stands now. Does not block.
     pub fn delivery(&self) -> Delivery {
         match &self.followed {
             Followed::Position { line, end } => line.delivery(*end),
@@ -226,8 +226,9 @@ impl MessageInfo {
         }
     }
 
-    /// Whether the message is finished and the server took it: a message of QoS 0 has been written to the socket, one
-    /// of QoS 1 or 2 has been acknowledged. Does not block.
+    /// Returns whether the message is finished and the server took it. Does not block.
+    ///
+    /// A message of QoS 0 has been written to the socket, one of QoS 1 or 2 has been acknowledged.
     pub fn is_published(&self) -> bool {
         matches!(self.delivery(), Delivery::Acknowledged(reason) if !reason.is_failure())
     }
@@ -293,7 +294,7 @@ impl SubscribeInfo {
         Self { mid, tracker }
     }
 
-    /// Whether the server has answered. Does not block.
+    /// Returns whether the request has ended: the server has answered, or it was dropped. Does not block.
     pub fn is_answered(&self) -> bool {
         self.tracker.delivery().is_final()
     }

@@ -17,8 +17,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The network loop.
 impl Client {
-    /// One turn of the network loop, waiting for at most one second: [`loop_once(1.0)`](Self::loop_once). `loop` is a
-    /// keyword in Rust.
+    /// Makes one turn of the network loop, waiting for at most one second: [`loop_once(1.0)`](Self::loop_once). `loop`
+    /// is a keyword in Rust.
     ///
     /// # Errors
     ///
@@ -27,17 +27,31 @@ impl Client {
         self.loop_once(LOOP_TIMEOUT)
     }
 
-    /// One turn of the network loop: writes what waits, waits at most `timeout` (seconds or a [`Duration`]) for the
-    /// socket, handles what arrived, keeps the connection alive.
+    /// Makes one turn of the network loop: writes what waits, waits for the socket, handles what arrived, keeps the
+    /// connection alive.
     ///
-    /// It handles one packet, or as many as there are unfinished messages of QoS 1 and 2, and does not reconnect: for
-    /// tests and programs that step by themselves. Callbacks run on the calling thread.
+    /// Blocks for at most `timeout`, seconds or a [`Duration`]; `None` waits until something happens. It handles one
+    /// packet, or as many as there are unfinished messages of QoS 1 and 2, and does not reconnect: for tests and
+    /// programs that step by themselves. Callbacks run on the calling thread.
     ///
     /// # Errors
     ///
     /// [`Error::NotConnected`] without a connection; why the connection ended, if it did; what a callback failed with;
     /// [`Error::InvalidArgument`] for a negative time-out; [`Error::InvalidState`] while another loop runs;
     /// [`Error::WouldDeadlock`] inside a callback.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::new("stepper");
+    /// client.connect("localhost")?;
+    /// while !client.is_connected() {
+    ///     client.loop_once(0.1)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "loop")]
     pub fn loop_once(&self, timeout: impl IntoTimeout) -> Result<()> {
         let timeout = timeout.into_timeout()?;
@@ -69,18 +83,20 @@ impl Client {
     /// Runs the network loop in this thread until [`disconnect`](Self::disconnect) or [`loop_stop`](Self::loop_stop) is
     /// called (from a callback or another thread). Reconnects when the connection is lost.
     ///
+    /// Callbacks run on this thread.
+    ///
     /// # Errors
     ///
     /// What a callback failed with: the connection stays open, and calling `loop_forever` again goes on. Why the
-    /// connection ended, if `reconnect_on_failure` is off or [`reconnect_if`](Self::reconnect_if) said so; the first failure
-    /// to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called;
-    /// [`Error::InvalidState`] while another loop runs.
+    /// connection ended, if `reconnect_on_failure` is off or [`reconnect_if`](Self::reconnect_if) said so; the first
+    /// failure to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called, or not since
+    /// `disconnect`; [`Error::InvalidState`] while another loop runs; [`Error::WouldDeadlock`] inside a callback.
     pub fn loop_forever(&self) -> Result<()> {
         self.loop_forever_with(false)
     }
 
-    /// As [`loop_forever`](Self::loop_forever); with `retry_first_connection` a first attempt (after `connect_async`) that
-    /// fails is repeated like any other.
+    /// Runs the loop as [`loop_forever`](Self::loop_forever) does; with `retry_first_connection` a first attempt (after
+    /// `connect_async`) that fails is repeated like any other.
     ///
     /// # Errors
     ///
@@ -104,13 +120,29 @@ impl Client {
         result
     }
 
-    /// Runs the network loop in a thread of its own until [`disconnect`](Self::disconnect), [`loop_stop`](Self::loop_stop), or
-    /// the last handle is dropped. The loop waits for `connect` if that was not called yet, and reconnects when the
-    /// connection is lost. Callbacks run on that thread.
+    /// Runs the network loop in a thread of its own until [`disconnect`](Self::disconnect),
+    /// [`loop_stop`](Self::loop_stop), or the last handle is dropped.
+    ///
+    /// Returns at once. The loop waits for `connect` if that was not called yet, and reconnects when the connection is
+    /// lost. Callbacks run on that thread, which is named `callmq-` and the client id.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidState`] if a loop runs already; [`Error::Io`] if there is no thread to be had.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    /// use std::{thread::sleep, time::Duration};
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::new("python1");
+    /// client.connect("localhost")?;
+    /// client.loop_start()?;
+    /// client.publish("house/light", "on")?;
+    /// sleep(Duration::from_secs(4));
+    /// client.loop_stop()
+    /// # }
+    /// ```
     pub fn loop_start(&self) -> Result<()> {
         let shared = self.shared();
         let finished = {
@@ -160,15 +192,16 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the loop of [`loop_start`](Self::loop_start) or [`loop_forever`](Self::loop_forever). The connection stays open,
-    /// unattended: calls then write by themselves, until a loop is started again.
+    /// Ends the loop of [`loop_start`](Self::loop_start) or [`loop_forever`](Self::loop_forever). The connection stays
+    /// open, unattended: calls then write by themselves, until a loop is started again.
     ///
     /// Returns when the loop has ended, at once unless a callback is running: that is waited for. Inside a callback it
     /// only asks.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidState`] if no loop was started; what a callback failed with while the loop ran.
+    /// [`Error::InvalidState`] if no loop was started; what a callback failed with while the loop ran, or why the loop
+    /// gave up.
     pub fn loop_stop(&self) -> Result<()> {
         let shared = self.shared();
         let mut core = shared.lock();
@@ -213,7 +246,7 @@ impl Client {
         shared.ended()
     }
 
-    /// For an event loop of your own: the socket is writable. Writes what waits.
+    /// Writes what waits, for an event loop of your own that found the socket writable. Does not block.
     ///
     /// # Errors
     ///
@@ -243,7 +276,7 @@ impl Client {
         shared.ended()
     }
 
-    /// For an event loop of your own: keeps the connection alive. Call it about once a second.
+    /// Keeps the connection alive, for an event loop of your own. Call it about once a second. Does not block.
     ///
     /// # Errors
     ///
@@ -262,12 +295,13 @@ impl Client {
         shared.ended()
     }
 
-    /// Whether there is something to write: an event loop of your own then watches for the socket to be writable.
+    /// Returns whether there is something to write: an event loop of your own then watches for the socket to be
+    /// writable.
     pub fn want_write(&self) -> bool {
         self.shared().lock().unwritten() > 0
     }
 
-    /// The socket, for an event loop of your own. `None` without a connection.
+    /// Returns the socket, for an event loop of your own. `None` without a connection.
     pub fn socket(&self) -> Option<SocketHandle> {
         self.shared().lock().socket.clone().map(SocketHandle::new)
     }

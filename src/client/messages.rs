@@ -49,16 +49,36 @@ impl Client {
 }
 
 impl Messages {
-    /// The channel, for `crossbeam_channel::select!`.
+    /// Returns the channel, for `crossbeam_channel::select!`.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    /// use crossbeam_channel::{select, tick};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// # let client = mqtt::Client::new("reader");
+    /// let messages = client.messages(100);
+    /// let every_second = tick(Duration::from_secs(1));
+    /// select! {
+    ///     recv(messages.receiver()) -> message => println!("{}", message?.payload),
+    ///     recv(every_second) -> _ => println!("nothing yet"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn receiver(&self) -> &Receiver<Message> {
         &self.receiver
     }
 
-    /// Waits for the next message: `timeout` in seconds or a [`Duration`](std::time::Duration), `None` without limit. Needs a running loop.
+    /// Waits for the next message. Needs a running loop.
+    ///
+    /// `timeout` is in seconds or a [`Duration`](std::time::Duration); `None` waits without limit.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`]; [`Error::NotConnected`] when the client is gone.
+    /// [`Error::Timeout`]; [`Error::NotConnected`] when the client is gone and every message was taken;
+    /// [`Error::InvalidArgument`] for a negative time-out.
     pub fn recv(&self, timeout: impl IntoTimeout) -> Result<Message> {
         match timeout.into_timeout()? {
             None => self.receiver.recv().map_err(|_| Error::NotConnected),
@@ -69,7 +89,7 @@ impl Messages {
         }
     }
 
-    /// The next message, if one is there.
+    /// Returns the next message, if one is there. Does not block.
     ///
     /// # Errors
     ///

@@ -79,10 +79,20 @@ use shared::{Phase, Shared};
 
 /// An MQTT client: a handle that is cheap to clone and can be used from any thread.
 ///
-/// When the last handle is dropped, what was accepted is sent (for at most one second), DISCONNECT follows, and the
-/// thread of [`loop_start`](Self::loop_start) ends. The handles that callbacks get do not count; a closure that owns a
-/// clone of its own client keeps the client alive: give it a [`WeakClient`] from [`downgrade`](Self::downgrade), or let
-/// it use the handle that it gets.
+/// When the last handle is dropped, the client sends what was accepted and waits for the acknowledgements, for at most
+/// one second; then it sends DISCONNECT, and the thread of [`loop_start`](Self::loop_start) ends. Messages that have no
+/// connection to leave by, or are not acknowledged by then, are dropped ([`flush`](Self::flush) before it waits as long
+/// as you like). The handles that callbacks get do not count; a closure that owns a clone of its own client keeps the
+/// client alive: give it a [`WeakClient`] from [`downgrade`](Self::downgrade), or let it use the handle that it gets.
+///
+/// ```
+/// use callmq::client as mqtt;
+///
+/// let client = mqtt::Client::new("python1");
+/// client.on_connect(|_client, _flags, rc, _properties| println!("connected: {rc}"));
+/// let handle = client.clone();
+/// std::thread::spawn(move || println!("{:?}", handle.publish("house/light", "on")));
+/// ```
 pub struct Client {
     shared: Arc<Shared>,
     /// Whether this is a handle of the user.
@@ -98,7 +108,8 @@ pub struct WeakClient {
 impl Client {
     /// Makes a client for MQTT 3.1.1 with a clean session. Nothing is connected yet.
     ///
-    /// An empty id lets the server choose one (in MQTT 3.1 a random one is made here).
+    /// An empty id lets the server choose one. MQTT 3.1 does not allow that: there a random one is made when `connect`
+    /// is called.
     pub fn new(client_id: impl Into<String>) -> Self {
         Self::builder(client_id).build()
     }
@@ -130,34 +141,52 @@ impl Client {
         &self.shared.callbacks
     }
 
-    /// A handle that does not keep the client alive, for closures that the client owns.
+    /// Returns a handle that does not keep the client alive, for closures that the client owns.
     pub fn downgrade(&self) -> WeakClient {
         WeakClient {
             shared: Arc::downgrade(&self.shared),
         }
     }
 
-    /// Connects to a server: opens the transport and writes CONNECT. Does not wait for the answer: that comes to
-    /// `on_connect` when a loop runs (see also [`wait_for_connect`](Self::wait_for_connect)).
+    /// Connects to a server: opens the transport and writes CONNECT. Does not wait for the answer.
     ///
-    /// Forms: `"host"`, `("host", 1883)`, `("host", 1883, 60)` with the keep alive in seconds, `"mqtt://user:pw@host:1884"`,
-    /// a list of servers that are tried in order, [`ConnectOptions`]. Blocks for at most the connect time-out (5 s by
-    /// default), which covers name look-up and all addresses. A connection that is open is ended first.
+    /// That comes to `on_connect` when a loop runs (see also [`wait_for_connect`](Self::wait_for_connect)). Forms:
+    /// `"host"`, `("host", 1883)`, `("host", 1883, 60)` with the keep alive in seconds, `"mqtt://user:pw@host:1884"`, a
+    /// list of servers that are tried in order, [`ConnectOptions`]; the port is 1883 where none is given. Blocks for at
+    /// most the connect time-out, 5 s by default, for each server: it covers name look-up and all addresses. A
+    /// connection that is open is closed first, without DISCONNECT.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for an empty host, port 0 and the like; [`Error::Io`] as the system reports it: refused,
-    /// timed out, name not known. A loop, if one runs, goes on trying after such a failure.
+    /// [`Error::InvalidArgument`] for an empty host, port 0 and the like, and for settings that no CONNECT can carry;
+    /// [`Error::NotSupported`] for what this build does not have; [`Error::Io`] as the system reports it: refused,
+    /// timed out, name not known; [`Error::NotConnected`] if another thread disconnected or connected meanwhile; what
+    /// `on_pre_connect` failed with. After a failure of the network a loop, if one runs, goes on trying.
+    ///
+    /// ```no_run
+    /// use callmq::client::{Client, ConnectOptions};
+    ///
+    /// # fn main() -> callmq::Result<()> {
+    /// let client = Client::new("python1");
+    /// client.connect(("localhost", 1883, 60))?;
+    /// client.connect(ConnectOptions::new("localhost").bind_address("127.0.0.1").connect_timeout(2.5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(&self, target: impl IntoConnect) -> Result<()> {
         self.configure(target)?;
         self.shared.establish(false)
     }
 
-    /// Stores where to connect to, and leaves the connecting to the loop. A connection that is open is ended.
+    /// Stores where to connect to, and leaves the connecting to the loop. Does not block.
+    ///
+    /// A connection that is open is closed without DISCONNECT. If the first attempt fails,
+    /// [`loop_forever`](Self::loop_forever) returns the error, while the loop of [`loop_start`](Self::loop_start) goes
+    /// on trying.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] as for [`connect`](Self::connect).
+    /// [`Error::InvalidArgument`] and [`Error::NotSupported`] as for [`connect`](Self::connect).
     pub fn connect_async(&self, target: impl IntoConnect) -> Result<()> {
         self.configure(target)?;
         let mut core = self.shared.lock();
@@ -171,10 +200,10 @@ impl Client {
         Ok(())
     }
 
-    /// [`connect`](Self::connect), and waits for the server's answer.
+    /// [Connects](Self::connect), and waits for the server's answer.
     ///
-    /// `timeout` is in seconds or a [`Duration`]; `None` waits without limit. When nobody runs the loop, this call does
-    /// until the answer is here (and `on_connect` runs in it).
+    /// `timeout` is for the answer, in seconds or a [`Duration`]; `None` waits without limit. When nobody runs the
+    /// loop, this call does until the answer is here (and `on_connect` runs in it).
     ///
     /// # Errors
     ///
@@ -193,6 +222,9 @@ impl Client {
     }
 
     /// Waits until the server has accepted the connection.
+    ///
+    /// `timeout` is in seconds or a [`Duration`]; `None` waits without limit. When nobody runs the loop, this call
+    /// does. It may return before `on_connect` has.
     ///
     /// # Errors
     ///
@@ -220,7 +252,7 @@ impl Client {
             })
     }
 
-    /// Connects again, as at the last [`connect`](Self::connect).
+    /// Connects again, as at the last [`connect`](Self::connect). Blocks as that does.
     ///
     /// # Errors
     ///
@@ -230,10 +262,11 @@ impl Client {
     }
 
     /// Ends the connection: DISCONNECT leaves behind everything that was written before, `on_disconnect` follows, and
-    /// the loop ends. Inside a callback all of this happens when the callback has returned.
+    /// the loop ends.
     ///
-    /// Messages of QoS 1 and 2 that are not acknowledged are kept for the next connection; see
-    /// [`flush`](Self::flush) to wait for them first.
+    /// Inside a callback all of this happens when the callback has returned. Does not wait for acknowledgements:
+    /// messages of QoS 1 and 2 without one are kept for the next connection; see [`flush`](Self::flush) to wait for
+    /// them first.
     ///
     /// # Errors
     ///
@@ -244,11 +277,14 @@ impl Client {
             .disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::new())
     }
 
-    /// [`disconnect`](Self::disconnect) with a reason code and properties (MQTT 5.0).
+    /// [Disconnects](Self::disconnect) with a reason code and properties (MQTT 5.0).
     ///
     /// # Errors
     ///
-    /// As [`disconnect`](Self::disconnect); [`Error::NotSupported`] for either before MQTT 5.0.
+    /// As [`disconnect`](Self::disconnect); [`Error::NotSupported`] for either before MQTT 5.0;
+    /// [`Error::InvalidArgument`] for a code or a property that does not belong into a DISCONNECT.
+    ///
+    /// See MQTT 5.0, section 3.14.
     pub fn disconnect_with(&self, reason_code: ReasonCode, properties: Properties) -> Result<()> {
         let plain = reason_code.value() == 0 && properties.is_empty();
         if !plain && self.protocol() != ProtocolVersion::V5 {
@@ -261,7 +297,7 @@ impl Client {
             .disconnect(ReasonCode::disconnect(reason_code.value()), properties)
     }
 
-    /// Whether the server has accepted the connection and it has not ended.
+    /// Returns whether the server has accepted the connection and it has not ended.
     pub fn is_connected(&self) -> bool {
         self.shared.lock().is_connected()
     }
@@ -281,14 +317,20 @@ impl Client {
         })
     }
 
-    /// What the client has counted, and what it holds at the moment.
+    /// Returns what the client has counted, and what it holds at the moment.
+    ///
+    /// ```
+    /// let client = callmq::Client::default();
+    /// assert_eq!(client.stats().messages_sent, 0);
+    /// assert!(!client.stats().connected);
+    /// ```
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 }
 
 impl WeakClient {
-    /// The client, if a handle of the user still exists.
+    /// Returns the client, if a handle of the user still exists.
     pub fn upgrade(&self) -> Option<Client> {
         let shared = self.shared.upgrade()?;
         let handles = &shared.handles;

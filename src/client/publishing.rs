@@ -18,19 +18,19 @@ use crate::topic::{check_filter, check_topic};
 impl Client {
     /// Publishes a message with QoS 0, not retained.
     ///
-    /// `payload` is text, bytes, a number, or `()` for an empty one.
-    ///
-    /// Without a network loop the message is written before this returns, and `on_publish` has run. With a loop
-    /// running it is written here or by the loop; the call waits only while the peer is slower than the caller (256 KiB
-    /// unwritten), and not once the peer has stopped reading altogether (100 ms): then messages go to the queue and
-    /// its bounds decide (see [`OfflineQueue`](super::OfflineQueue)). Inside a callback it never waits; the message
-    /// leaves when the callback has returned.
+    /// `payload` is text, bytes, a number, or `()` for an empty one. Without a network loop the message is written
+    /// before this returns, and `on_publish` has run; a peer that does not read is waited for, at most 30 ms. With a
+    /// loop running it is written here or by the loop; the call waits only while the peer is slower than the caller
+    /// (256 KiB unwritten), and not once the peer has stopped reading altogether (100 ms): then messages go to the
+    /// queue and its bounds decide (see [`OfflineQueue`](super::OfflineQueue)). Inside a callback it never waits; the
+    /// message leaves when the callback has returned.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] for a topic that is empty, too long or has wildcards, and for a payload over
     /// 268,435,455 bytes. [`Error::NotConnected`] if there is no connection: messages of QoS 0 are not kept, unless
-    /// [`OfflineQueue::keep_qos0`](super::OfflineQueue::keep_qos0) says so. [`Error::QueueFull`] if the queue has no room.
+    /// [`OfflineQueue::keep_qos0`](super::OfflineQueue::keep_qos0) says so. [`Error::QueueFull`] if the queue has no
+    /// room.
     ///
     /// ```no_run
     /// use callmq::client as mqtt;
@@ -48,12 +48,22 @@ impl Client {
 
     /// Publishes a message: topic, payload, QoS (0, 1, 2 or [`QoS`]), retain.
     ///
-    /// As [`publish`](Self::publish). Messages of QoS 1 and 2 are kept until they are acknowledged, over lost connections
-    /// and before the first one.
+    /// As [`publish`](Self::publish). Messages of QoS 1 and 2 are kept until they are acknowledged, over lost
+    /// connections and before the first one.
     ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish); `NotConnected` only for QoS 0. [`Error::InvalidArgument`] for a QoS over 2.
+    ///
+    /// ```no_run
+    /// # fn main() -> callmq::Result<()> {
+    /// # let client = callmq::Client::new("foo2");
+    /// # client.connect("localhost")?;
+    /// let info = client.publish_with("house/sensor1", 21.5, 1, true)?;
+    /// info.wait_for_publish(2)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish_with<'a>(
         &self,
         topic: impl AsRef<str>,
@@ -85,28 +95,53 @@ impl Client {
         self.shared().publish(&message.outgoing())
     }
 
-    /// Subscribes to one filter or several.
+    /// Subscribes to one filter or several. Does not wait for the answer: see [`SubscribeInfo::wait`] and
+    /// `on_subscribe`.
     ///
-    /// Forms: `"a/b"` (QoS 0), `("a/b", 1)`, `[("a", 0), ("b", 2)]`, and with [`SubscribeOptions`](super::SubscribeOptions) in
-    /// place of the QoS. A list is one SUBSCRIBE packet. The filters are remembered: the request is sent when there is
-    /// a connection, and renewed when the server has lost the session (see [`resubscribe_set`](Self::resubscribe_set)).
-    /// Filters that the server refuses are forgotten.
-    ///
-    /// Does not wait for the answer: see [`SubscribeInfo::wait`] and `on_subscribe`.
+    /// Forms: `"a/b"` (QoS 0), `("a/b", 1)`, `[("a", 0), ("b", 2)]`, and with
+    /// [`SubscribeOptions`](super::SubscribeOptions) in place of the QoS. A list is one SUBSCRIBE packet. The filters
+    /// are remembered: the request is sent when there is a connection, and renewed when the server has lost the session
+    /// (see [`resubscribe_set`](Self::resubscribe_set)). Filters that the server refuses are forgotten.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for a filter that is not valid, a QoS over 2, an empty list.
+    /// [`Error::InvalidArgument`] for a filter that is not valid, a QoS over 2, an empty list; [`Error::InvalidState`]
+    /// if all packet identifiers are in use.
+    ///
+    /// ```no_run
+    /// # fn main() -> callmq::Result<()> {
+    /// # let client = callmq::Client::new("foo1");
+    /// # client.connect("localhost")?;
+    /// client.subscribe("house/light")?;
+    /// let codes = client.subscribe([("house/+/temperature", 1), ("alarm/#", 2)])?.wait(5)?;
+    /// assert!(codes.iter().all(|code| !code.is_failure()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See MQTT 5.0, section 3.8.
     pub fn subscribe(&self, topics: impl IntoSubscriptions) -> Result<SubscribeInfo> {
         self.shared().subscribe(topics.into_subscriptions()?)
     }
 
     /// Subscribes, and calls `callback` for the messages that match: [`subscribe`](Self::subscribe) and
-    /// [`message_callback_add`](Self::message_callback_add) in one. Several callbacks of one filter stand side by side.
+    /// [`message_callback_add`](Self::message_callback_add) in one.
+    ///
+    /// Several callbacks of one filter stand side by side. With a list of filters, a message that matches several of
+    /// them calls `callback` once for each.
     ///
     /// # Errors
     ///
     /// As [`subscribe`](Self::subscribe); the callback is not added then.
+    ///
+    /// ```no_run
+    /// # fn main() -> callmq::Result<()> {
+    /// # let client = callmq::Client::new("foo1");
+    /// # client.connect("localhost")?;
+    /// client.subscribe_with(("house/+/light", 1), |_client, msg| println!("{} is {}", msg.topic, msg.payload))?;
+    /// client.loop_forever()
+    /// # }
+    /// ```
     pub fn subscribe_with<F, R>(&self, topics: impl IntoSubscriptions, callback: F) -> Result<SubscribeInfo>
     where
         F: FnMut(&Client, &Message) -> R + Send + 'static,
@@ -138,11 +173,16 @@ impl Client {
         result
     }
 
-    /// Ends subscriptions: one filter or a list. The filters are forgotten at once. Their callbacks stay.
+    /// Ends subscriptions: one filter or a list. Does not wait for the answer.
+    ///
+    /// The filters are forgotten at once. Their callbacks stay.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for a filter that is not valid, an empty list.
+    /// [`Error::InvalidArgument`] for a filter that is not valid, an empty list; [`Error::InvalidState`] if all packet
+    /// identifiers are in use.
+    ///
+    /// See MQTT 5.0, section 3.10.
     pub fn unsubscribe(&self, topics: impl IntoTopics) -> Result<SubscribeInfo> {
         let filters = topics.into_topics()?;
         for filter in &filters {
@@ -159,8 +199,10 @@ impl Client {
         Ok(SubscribeInfo::new(mid, tracker))
     }
 
-    /// Acknowledges a received message of QoS 1 or 2, where [`manual_ack_set`](Self::manual_ack_set) is on. Any thread may
-    /// call it, also after the callback has returned. Acknowledgements are sent in the order in which the messages came.
+    /// Acknowledges a received message of QoS 1 or 2, where [`manual_ack_set`](Self::manual_ack_set) is on.
+    ///
+    /// Any thread may call it, also after the callback has returned. Those of QoS 1 are sent in the order in which the
+    /// messages came: one that is given early waits for those before.
     ///
     /// # Errors
     ///
@@ -179,8 +221,10 @@ impl Client {
         shared.after_command(core)
     }
 
-    /// Takes back every message that is not finished: queued, or of QoS 1 and 2 and not acknowledged. Their
-    /// [`MessageInfo`] ends with [`DropReason::Discarded`](super::DropReason::Discarded).
+    /// Takes back every message that is not finished: queued, or of QoS 1 and 2 and not acknowledged.
+    ///
+    /// Returns them in the order in which they were published. Their [`MessageInfo`] ends with
+    /// [`DropReason::Discarded`](super::DropReason::Discarded).
     pub fn drop_out_messages(&self) -> Vec<Message> {
         let shared = self.shared();
         let mut core = shared.lock();

@@ -16,18 +16,19 @@ impl SocketHandle {
         Self { socket }
     }
 
-    /// The broker's address; `None` for a stream that has none.
+    /// Returns the broker's address; `None` for a stream that has none.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr()
     }
 
-    /// The address at this end; `None` for a stream that has none.
+    /// Returns the address at this end; `None` for a stream that has none.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// The file descriptor, for `poll` and the like; `None` for a stream that has none. It is closed when the
-    /// connection has ended and the last handle is dropped.
+    /// Returns the file descriptor, for `poll` and the like; `None` for a stream that has none.
+    ///
+    /// It is closed when the connection has ended and the last handle is dropped.
     #[cfg(unix)]
     pub fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
         self.socket.as_raw_fd()
