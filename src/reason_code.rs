@@ -149,7 +149,7 @@ impl ReasonCode {
     /// The connection ends normally.
     pub const NORMAL_DISCONNECTION: Self = Self::disconnect(0x00);
 
-    /// A code of MQTT 5.0 as CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK and AUTH carry it.
+    /// Makes a code of MQTT 5.0 as CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK and AUTH carry it.
     pub const fn new(value: u8) -> Self {
         Self {
             wire: value,
@@ -158,7 +158,7 @@ impl ReasonCode {
         }
     }
 
-    /// A code of a SUBACK packet; in MQTT 3 only 0, 1, 2 and 0x80.
+    /// Makes a code of a SUBACK packet; in MQTT 3 only 0, 1, 2 and 0x80.
     pub const fn sub_ack(value: u8) -> Self {
         Self {
             wire: value,
@@ -167,7 +167,7 @@ impl ReasonCode {
         }
     }
 
-    /// A code of a DISCONNECT packet.
+    /// Makes a code of a DISCONNECT packet.
     pub const fn disconnect(value: u8) -> Self {
         Self {
             wire: value,
@@ -176,7 +176,7 @@ impl ReasonCode {
         }
     }
 
-    /// The return code of a CONNACK packet of MQTT 3.1 and 3.1.1.
+    /// Makes the return code of a CONNACK packet of MQTT 3.1 and 3.1.1: 0 to 5; others mean an unspecified error.
     pub const fn from_connack_v3(value: u8) -> Self {
         let meaning = match value {
             0 => 0x00,
@@ -194,22 +194,22 @@ impl ReasonCode {
         }
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn value(self) -> u8 {
         self.wire
     }
 
-    /// The code of MQTT 5.0 that means the same; equal to [`value`](Self::value) but for return codes of MQTT 3.
+    /// Returns the code of MQTT 5.0 that means the same; equal to [`value`](Self::value) but for return codes of MQTT 3.
     pub const fn meaning(self) -> u8 {
         self.meaning
     }
 
-    /// Whether the code reports a failure: 0x80 and above in MQTT 5.0, any but 0 in a CONNACK of MQTT 3.
+    /// Returns whether the code reports a failure: 0x80 and above in MQTT 5.0, any but 0 in a CONNACK of MQTT 3.
     pub const fn is_failure(self) -> bool {
         self.meaning >= 0x80
     }
 
-    /// The code's name, as paho-mqtt prints it: `Success`, `Not authorized`, `Granted QoS 1` ..
+    /// Returns the code's name, as paho-mqtt prints it: `Success`, `Not authorized`, `Granted QoS 1` ..
     pub fn name(self) -> &'static str {
         match (self.context, self.meaning) {
             (Context::SubAck, 0) => "Granted QoS 0",

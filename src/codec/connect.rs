@@ -11,6 +11,8 @@ use super::{PacketType, Properties, ProtocolVersion, QoS, ReasonCode, TopicName}
 use crate::error::{DecodeError, Result};
 
 /// A CONNECT packet.
+///
+/// See MQTT 5.0, section 3.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
     /// Protocol version (name and level).
@@ -34,6 +36,8 @@ pub struct Connect {
 }
 
 /// The message that the server publishes when the connection ends without DISCONNECT.
+///
+/// See MQTT 5.0, section 3.1.2.5.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will {
     /// Topic Name.
@@ -238,6 +242,8 @@ impl Will {
 }
 
 /// A CONNACK packet.
+///
+/// See MQTT 5.0, section 3.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnAck {
     /// Whether the server has a session for this client.

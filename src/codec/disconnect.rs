@@ -7,6 +7,8 @@ use super::{PacketType, Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Result};
 
 /// A DISCONNECT packet.
+///
+/// See MQTT 5.0, section 3.14.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disconnect {
     /// Normal disconnection before MQTT 5.0.
@@ -56,6 +58,8 @@ impl Disconnect {
 }
 
 /// An AUTH packet (MQTT 5.0).
+///
+/// See MQTT 5.0, section 3.15.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
     /// Success, Continue authentication or Re-authenticate.

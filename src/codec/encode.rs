@@ -18,6 +18,15 @@ impl Packet {
     /// [`Error::InvalidArgument`](crate::error::Error::InvalidArgument) if a receiver would have to refuse the packet: a text over 65,535 bytes or with
     /// U+0000, a PUBLISH of QoS 1 without identifier, a property or a reason code that does not belong into the
     /// packet, a packet over 268,435,455 bytes, AUTH before 5.0 .. Nothing is appended then.
+    ///
+    /// ```
+    /// use callmq::codec::{Ack, Packet, PacketId, ProtocolVersion};
+    ///
+    /// let mut bytes = Vec::new();
+    /// Packet::PubAck(Ack::new(PacketId::MIN)).encode(ProtocolVersion::V311, &mut bytes)?;
+    /// assert_eq!(bytes, b"\x40\x02\x00\x01");
+    /// # Ok::<(), callmq::Error>(())
+    /// ```
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<()> {
         self.check(version)?;
         let start = out.len();

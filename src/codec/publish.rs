@@ -14,6 +14,8 @@ use super::{
 use crate::error::{DecodeError, Error, Result};
 
 /// A PUBLISH packet.
+///
+/// See MQTT 5.0, section 3.3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
     /// Sent before.
@@ -196,6 +198,8 @@ fn remaining_length(version: ProtocolVersion, head: &PublishHead<'_>, payload_le
 }
 
 /// A PUBACK, PUBREC, PUBREL or PUBCOMP packet.
+///
+/// See MQTT 5.0, sections 3.4 to 3.7.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The identifier of the PUBLISH.

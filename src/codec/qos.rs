@@ -5,6 +5,8 @@ use std::fmt;
 use crate::error::Error;
 
 /// Quality of Service; prints as its number.
+///
+/// See MQTT 5.0, section 4.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum QoS {

@@ -11,6 +11,8 @@ use crate::error::{DecodeError, Error, Result};
 use crate::topic;
 
 /// A SUBSCRIBE packet.
+///
+/// See MQTT 5.0, section 3.8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
     /// Packet Identifier.
@@ -82,6 +84,8 @@ pub struct Subscription {
 }
 
 /// Subscription Options: only the QoS before MQTT 5.0.
+///
+/// See MQTT 5.0, section 3.8.3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct SubscribeOptions {
     /// Maximum QoS of the messages that the server may send.
@@ -199,6 +203,8 @@ impl fmt::Display for RetainHandling {
 }
 
 /// A SUBACK packet.
+///
+/// See MQTT 5.0, section 3.9.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubAck {
     /// Identifier of the SUBSCRIBE.
@@ -248,6 +254,8 @@ impl SubAck {
 }
 
 /// An UNSUBSCRIBE packet.
+///
+/// See MQTT 5.0, section 3.10.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsubscribe {
     /// Packet Identifier.
@@ -297,6 +305,8 @@ impl Unsubscribe {
 }
 
 /// An UNSUBACK packet.
+///
+/// See MQTT 5.0, section 3.11.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsubAck {
     /// Identifier of the UNSUBSCRIBE.

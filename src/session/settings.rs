@@ -61,6 +61,24 @@ impl Default for Settings {
 }
 
 /// The bounds of the outgoing queue: messages that are accepted but cannot leave yet.
+///
+/// They wait for a connection, for a place among those on their way, or for a peer that reads too slowly. Messages of
+/// QoS 1 and 2 that were sent and are not acknowledged do not count.
+///
+/// ```
+/// use callmq::client::{Client, OfflineQueue, WhenFull};
+///
+/// let queue = OfflineQueue {
+///     max_messages: 1_000,
+///     keep_qos0: true,
+///     when_full: WhenFull::DropOldest,
+///     ..OfflineQueue::default()
+/// };
+/// let client = Client::builder("sensor").offline_queue(queue).build();
+/// client.publish("house/sensor1", 21.5)?;
+/// assert_eq!(client.stats().queued_messages, 1);
+/// # Ok::<(), callmq::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfflineQueue {
     /// At most this many messages; 0 sets no limit on their number. Those that were sent and are not acknowledged yet
@@ -70,7 +88,7 @@ pub struct OfflineQueue {
     pub max_bytes: usize,
     /// Whether messages of QoS 0 are accepted while there is no connection. Defaults to `false`.
     pub keep_qos0: bool,
-    /// What happens to a message that finds the queue full.
+    /// What happens to a message that finds the queue full. Defaults to [`WhenFull::Refuse`].
     pub when_full: WhenFull,
 }
 
