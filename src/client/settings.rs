@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::backoff::Backoff;
 use super::connect_options::ConnectOptions;
 use super::shared::{Core, Phase, Shared};
 use super::{
@@ -401,8 +402,11 @@ impl Client {
         self.shared().lock().transport
     }
 
-    /// Starts afresh, as if the client had just been made with this id: the connection is closed without DISCONNECT,
-    /// and session, queue and settings are forgotten. Callbacks stay.
+    /// Starts afresh, as if the client had just been made with this id and the default settings.
+    ///
+    /// The connection is closed without DISCONNECT and without a call of `on_disconnect`. Session, queue and settings are
+    /// forgotten; unfinished messages end with [`DropReason::Discarded`](super::DropReason::Discarded). Callbacks,
+    /// user data and the logger stay.
     ///
     /// # Errors
     ///
@@ -509,6 +513,7 @@ impl Shared {
         };
         driver.reset();
         self.drop_connection(&mut core);
+        drop(core.session.drop_outgoing());
         core.session.abandon();
         let kept = crate::session::Settings {
             client_id,
@@ -524,6 +529,14 @@ impl Shared {
         core.username = None;
         core.password = None;
         core.dial_defaults = DialOptions::default();
+        core.clean_start = None;
+        core.first_connection = true;
+        core.transport = Transport::default();
+        core.max_packet_size = None;
+        core.backoff = Backoff::default();
+        core.reconnect_on_failure = true;
+        core.manual_ack = false;
+        core.suppress_exceptions = false;
         core.happenings.clear();
         core.callback_error = None;
         core.last_reason = None;

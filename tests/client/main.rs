@@ -7,4 +7,5 @@ mod peer_support;
 #[cfg(unix)]
 mod external_loop;
 mod one_shot;
+mod reinitialise;
 mod support;
