@@ -8,13 +8,28 @@ use std::time::{Duration, Instant};
 /// A client built with [`ClientBuilder::clock`](crate::client::ClientBuilder::clock) takes every deadline (keep alive,
 /// reconnect delays, time-outs of its loop) from it and never sleeps in real time, so a test can step through an hour
 /// in a microsecond.
+///
+/// ```
+/// use callmq::client::Client;
+/// use callmq::testing::{Broker, Clock};
+/// use std::time::Duration;
+///
+/// let clock = Clock::new();
+/// let broker = Broker::builder().clock(&clock).in_process();
+/// let client = Client::builder("sensor").clock(&clock).build();
+/// client.connect_and_wait(&broker, 1)?;
+/// clock.advance(Duration::from_secs(60));
+/// client.loop_once(0)?;
+/// broker.wait_for_log(Duration::ZERO, "Received PINGREQ from sensor")?;
+/// # Ok::<(), callmq::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clock {
     now: Arc<Mutex<Instant>>,
 }
 
 impl Clock {
-    /// A clock that stands at the present moment.
+    /// Makes a clock that stands at the present moment.
     #[allow(
         clippy::new_without_default,
         reason = "the present moment is not a default value"
@@ -25,12 +40,12 @@ impl Clock {
         }
     }
 
-    /// The time that the clock shows.
+    /// Returns the time that the clock shows.
     pub fn now(&self) -> Instant {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward. What became due happens when a client or a broker next looks at the clock.
     pub fn advance(&self, by: Duration) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         *now += by;

@@ -34,6 +34,18 @@ impl Broker {
     ///
     /// The broker works inside the calls of its clients, has no thread, and its time is that of [`clock`](Self::clock),
     /// which stands still until the test moves it.
+    ///
+    /// ```
+    /// use callmq::client::Client;
+    /// use callmq::testing::Broker;
+    ///
+    /// let broker = Broker::new();
+    /// let client = Client::new("sensor");
+    /// client.connect_and_wait(&broker, 1)?;
+    /// client.publish_with("house/sensor1", 21.5, 1, true)?.wait_for_publish(1)?;
+    /// assert_eq!(broker.retained("house/sensor1").as_deref(), Some(&b"21.5"[..]));
+    /// # Ok::<(), callmq::Error>(())
+    /// ```
     #[allow(
         clippy::new_without_default,
         reason = "a running broker is not a default value"

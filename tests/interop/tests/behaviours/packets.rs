@@ -45,7 +45,6 @@ pub const PUBCOMP: u8 = 0x70;
 pub const DUP: u8 = 8;
 pub const QOS1: u8 = 2;
 pub const QOS2: u8 = 4;
-pub const DISCONNECT: &[u8] = b"\xe0\x00";
 pub const PINGREQ: &[u8] = b"\xc0\x00";
 pub const PINGRESP: &[u8] = b"\xd0\x00";
 
