@@ -4,8 +4,13 @@
 #[path = "../support/mod.rs"]
 mod peer_support;
 
+mod callbacks;
+mod connect;
 #[cfg(unix)]
 mod external_loop;
+mod failing;
 mod one_shot;
+mod publish;
 mod reinitialise;
+mod subscribe;
 mod support;
