@@ -280,7 +280,7 @@ fn a_peer_that_hardly_reads_does_not_let_the_output_grow() {
     let reading = thread::spawn(move || {
         let mut some = vec![0; 8000];
         while stopped.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
-            stream.read(&mut some).unwrap();
+            let _count = stream.read(&mut some).unwrap();
         }
         stream
     });
