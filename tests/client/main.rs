@@ -9,8 +9,12 @@ mod connect;
 #[cfg(unix)]
 mod external_loop;
 mod failing;
+mod keep_alive;
+mod loops;
 mod one_shot;
 mod publish;
+mod queue;
+mod reconnect;
 mod reinitialise;
 mod subscribe;
 mod support;

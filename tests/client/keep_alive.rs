@@ -1,0 +1,158 @@
+//! Keep alive.
+
+use std::time::Duration;
+
+use callmq::client::{self as mqtt, DisconnectReason, Error};
+use crossbeam_channel::bounded;
+
+use crate::support::{Bench, Events, PATIENCE, Peer, bad_argument, connect_to, running_with_peer};
+
+fn pings(bench: &Bench) -> usize {
+    bench
+        .broker
+        .log()
+        .iter()
+        .filter(|line| line.starts_with("Received PINGREQ"))
+        .count()
+}
+
+#[test]
+fn a_ping_is_sent_when_nothing_was_for_the_keep_alive() {
+    let bench = Bench::new("pings");
+    bench.connect();
+    bench.advance(59.9);
+    bench.settle();
+    assert_eq!(pings(&bench), 0);
+    bench.advance(0.1);
+    bench.settle();
+    assert_eq!(pings(&bench), 1);
+    for _ in 0..60 {
+        bench.advance(60.0);
+        bench.settle();
+    }
+    assert_eq!(pings(&bench), 61);
+    assert!(bench.client.is_connected());
+}
+
+#[test]
+fn one_direction_alone_does_not_keep_the_connection_alive() {
+    let bench = Bench::new("talks");
+    bench.connect();
+    // QoS 0: nothing comes back.
+    for _ in 0..4 {
+        bench.advance(20.0);
+        bench.client.publish("t", "x").unwrap();
+        bench.settle();
+    }
+    assert_eq!(pings(&bench), 1, "the broker was silent for a minute");
+}
+
+#[test]
+fn a_keep_alive_of_0_sends_no_pings() {
+    let bench = Bench::new("quiet");
+    bench.client.keepalive_set(0).unwrap();
+    assert_eq!(bench.client.keepalive(), 0);
+    bench.connect();
+    bench.advance(100_000.0);
+    bench.settle();
+    assert_eq!(pings(&bench), 0);
+    assert!(matches!(
+        bench.client.keepalive_set(1),
+        Err(Error::InvalidState(_))
+    ));
+}
+
+#[test]
+fn a_peer_that_stops_answering_is_given_up() {
+    for (timeout, allowed) in [(None, 10), (Some(Duration::from_secs(3)), 3)] {
+        let clock = callmq::testing::Clock::new();
+        let client = mqtt::Client::builder("deserted").clock(&clock).build();
+        client.ping_timeout_set(timeout).unwrap();
+        let seen = Events::new();
+        let report = seen.sink();
+        client.on_disconnect(move |client, flags, reason, _| {
+            report((flags.reason, reason.value(), client.is_connected()));
+        });
+        let peer = Peer::listen();
+        client.connect(("127.0.0.1", peer.port(), 10)).unwrap();
+        let mut connection = peer.accept_client();
+        crate::support::eventually("it is in", || {
+            client.loop_once(0).unwrap();
+            client.is_connected()
+        });
+        clock.advance(Duration::from_secs(10));
+        client.loop_once(0).unwrap();
+        connection.expect(b"\xc0\x00");
+        clock.advance(Duration::from_secs(allowed) - Duration::from_millis(1));
+        client.loop_once(0).unwrap();
+        assert!(client.is_connected());
+        clock.advance(Duration::from_millis(1));
+        let ended = (0..5).find_map(|_| client.loop_once(0).err());
+        assert!(matches!(ended, Some(Error::KeepAliveTimeout)), "{ended:?}");
+        let (reason, code, connected) = seen.next();
+        assert!(matches!(reason, DisconnectReason::KeepAlive));
+        assert_eq!((code, connected), (141, false));
+        assert!(seen.so_far().is_empty());
+    }
+}
+
+#[test]
+fn a_slow_callback_does_not_stop_the_pings() {
+    let peer = Peer::listen();
+    let client = mqtt::Client::new("slow");
+    let (leave, left) = bounded::<()>(1);
+    client.on_message(move |_, _| {
+        let _ = left.recv_timeout(PATIENCE);
+    });
+    client.loop_start().unwrap();
+    client.connect(("127.0.0.1", peer.port(), 1)).unwrap();
+    let mut connection = peer.accept_client();
+    client.wait_for_connect(PATIENCE).unwrap();
+    connection.send(b"\x30\x04\x00\x01tx");
+    for _ in 0..2 {
+        connection.expect(b"\xc0\x00");
+        connection.send(b"\xd0\x00");
+    }
+    assert!(client.is_connected());
+    leave.send(()).unwrap();
+    client.loop_stop().unwrap();
+    assert!(client.is_connected());
+}
+
+#[test]
+fn what_is_published_while_a_callback_holds_the_loop_leaves_all_the_same() {
+    let client = mqtt::Client::new("held");
+    let (leave, left) = bounded::<()>(1);
+    let seen = Events::new();
+    let report = seen.sink();
+    client.on_message(move |_, _| {
+        report(());
+        let _ = left.recv_timeout(PATIENCE);
+    });
+    let (_peer, mut connection) = running_with_peer(&client);
+    connection.send(b"\x30\x04\x00\x01tx");
+    seen.next();
+    for _ in 0..3 {
+        client.publish("u", "y").unwrap();
+    }
+    for _ in 0..3 {
+        connection.expect(b"\x30\x04\x00\x01uy");
+    }
+    leave.send(()).unwrap();
+}
+
+#[test]
+fn times_have_ranges() {
+    let client = mqtt::Client::new("ranges");
+    assert_eq!(bad_argument(client.ping_timeout_set(-1)), "timeout");
+    assert_eq!(bad_argument(client.connect_timeout_set(0)), "timeout");
+    assert_eq!(bad_argument(client.connect_timeout_set(None)), "timeout");
+    client.connect_timeout_set(2.5).unwrap();
+    assert_eq!(client.connect_timeout(), Duration::from_millis(2500));
+    let peer = Peer::listen();
+    let _connection = connect_to(&client, &peer);
+    assert!(matches!(
+        client.connect_timeout_set(1),
+        Err(Error::InvalidState(_))
+    ));
+}
