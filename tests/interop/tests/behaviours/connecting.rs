@@ -133,8 +133,8 @@ fn b2_07_connect_async_tries_at_once_and_then_with_doubling_delays() {
     let attempts = journal.wait_for_times("connect_fail", 3);
     let gap = |n: usize| (attempts[n + 1].at - attempts[n].at).as_secs_f64();
     // paho-mqtt waits for the first delay and then for the second one without an attempt between.
-    assert!((0.3..0.55).contains(&gap(0)), "{}", gap(0));
-    assert!((0.6..0.9).contains(&gap(1)), "{}", gap(1));
+    assert!((0.3..0.8).contains(&gap(0)), "{}", gap(0));
+    assert!((0.6..1.3).contains(&gap(1)), "{}", gap(1));
 }
 
 #[test]

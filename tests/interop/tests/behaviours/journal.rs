@@ -164,4 +164,4 @@ pub fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// Calls that must not wait for anything take less than this, also on a busy machine.
-pub const AT_ONCE: Duration = Duration::from_millis(300);
+pub const AT_ONCE: Duration = Duration::from_millis(500);

@@ -31,13 +31,13 @@ fn gaps(peer: &Peer, count: usize, mut each: impl FnMut(interop::peer::Connectio
     gaps
 }
 
+/// Not less than each delay, and on a busy machine not much more.
 fn assert_delays(gaps: &[f64], delays: &[f64]) {
-    let fits = gaps.len() == delays.len()
-        && gaps
-            .iter()
-            .zip(delays)
-            .all(|(gap, delay)| (*delay..delay + 0.15).contains(gap));
-    assert!(fits, "waited {gaps:.3?} instead of {delays:?}");
+    let fits = |(gap, delay): (&f64, &f64)| (*delay..2.0 * delay + 0.3).contains(gap);
+    assert!(
+        gaps.len() == delays.len() && gaps.iter().zip(delays).all(fits),
+        "waited {gaps:.3?} instead of {delays:?}"
+    );
 }
 
 #[test]

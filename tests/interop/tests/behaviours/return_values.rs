@@ -54,13 +54,13 @@ fn b4_03_loop_returns_after_its_timeout_when_nothing_comes() {
     let (result, took) = timed(|| client.loop_once(0.2));
     result.unwrap();
     assert!(
-        took >= Duration::from_millis(200) && took < Duration::from_millis(500),
+        took >= Duration::from_millis(200) && took < Duration::from_secs(1),
         "{took:?}"
     );
     let (result, took) = timed(|| client.r#loop());
     result.unwrap();
     assert!(
-        took >= Duration::from_secs(1) && took < Duration::from_millis(1_300),
+        took >= Duration::from_secs(1) && took < Duration::from_secs(2),
         "{took:?}"
     );
 }
