@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::Line;
-use super::shared::{Core, Happening, Phase, Running, Shared};
+use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
 use super::{CleanStart, DisconnectReason, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
@@ -129,8 +129,7 @@ impl Shared {
         core.writing.rest.clear();
         core.writing.blocked = false;
         core.writing.stalled = false;
-        core.closing_until = None;
-        core.closing_reason = None;
+        core.closing = None;
         Ok(SocketHandle::new(socket))
     }
 
@@ -172,7 +171,7 @@ impl Shared {
             return;
         }
         core = self.flush_blocking(core, self.now() + CLOSING);
-        if core.closing_until.is_some() && core.socket.is_some() && !core.writing.busy {
+        if core.closing_deadline().is_some() && core.socket.is_some() && !core.writing.busy {
             log::warn!(target: "callmq", "DISCONNECT could not be written in time: the peer does not read");
             self.end(&mut core, DisconnectReason::Requested, Phase::Down);
         }
@@ -229,17 +228,17 @@ impl Shared {
                 return Err(Error::NotConnected);
             }
         }
-        if core.closing_until.is_some() {
+        if core.closing.is_some() {
             return Err(Error::NotConnected);
         }
         if core.session.link() == Link::Disconnecting {
             // The server has refused or ended the connection, and the callbacks are being told: no attempt follows.
-            core.closing_until = Some(self.now());
+            core.closing = Some(Closing::NoOther);
             return Ok(());
         }
         core.session.disconnect(self.now(), reason, properties)?;
-        core.closing_until = Some(self.now() + CLOSING);
-        core.closing_reason = None;
+        let until = self.now() + CLOSING;
+        core.closing = Some(Closing::Requested { until });
         // Failures of a loop's callbacks are that loop's to report.
         let driven = core.is_driven();
         self.after_command(core)?;
@@ -286,10 +285,11 @@ impl Shared {
     }
 
     pub(super) fn lose_with(&self, core: &mut Core, reason: DisconnectReason, properties: Properties) {
-        let (reason, phase) = match (core.closing_until, core.closing_reason.take()) {
-            (None, _) => (reason, Phase::Lost),
-            (Some(_), Some(own)) => (own, Phase::Lost),
-            (Some(_), None) => (DisconnectReason::Requested, Phase::Down),
+        let (reason, phase) = match core.closing.take() {
+            None => (reason, Phase::Lost),
+            Some(Closing::Requested { .. }) => (DisconnectReason::Requested, Phase::Down),
+            Some(Closing::Broken { reason, .. }) => (reason, Phase::Lost),
+            Some(Closing::NoOther) => (reason, Phase::Down),
         };
         self.end_with(core, reason, phase, properties);
     }
@@ -306,8 +306,8 @@ impl Shared {
                 Properties::default(),
             );
             if told.is_ok() {
-                core.closing_until = Some(self.now() + CLOSING);
-                core.closing_reason = Some(reason);
+                let until = self.now() + CLOSING;
+                core.closing = Some(Closing::Broken { until, reason });
                 return;
             }
         }
@@ -327,8 +327,7 @@ impl Shared {
         core.line.end();
         core.writing.rest.clear();
         core.writing.blocked = false;
-        core.closing_until = None;
-        core.closing_reason = None;
+        core.closing = None;
         if let Some(accepted) = core.accepted_at.take() {
             core.backoff.ended(now.saturating_duration_since(accepted));
         }
@@ -426,6 +425,11 @@ impl Shared {
 }
 
 impl Core {
+    /// Until when the DISCONNECT may take to leave, if one is on its way.
+    pub(super) fn closing_deadline(&self) -> Option<Instant> {
+        self.closing.as_ref().and_then(Closing::deadline)
+    }
+
     /// The credentials for the next CONNECT: those of the server's URL, else those that were set.
     fn take_credentials(&mut self, server: Option<&Server>) {
         let (username, password) = match server {

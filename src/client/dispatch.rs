@@ -266,10 +266,15 @@ impl Shared {
             driver.matching.clear();
         }
         let senders = self.send_to_receivers(&message);
-        if let (true, Some(ticket)) = (failed, ticket) {
-            self.lock().session.withhold(ticket);
-        }
-        let ticket = if failed || driver.manual_ack { None } else { ticket };
+        let withheld = match ticket {
+            Some(ticket) if failed => self.withhold(ticket),
+            _ => false,
+        };
+        let ticket = if withheld || driver.manual_ack {
+            None
+        } else {
+            ticket
+        };
         if senders.is_empty() {
             self.handed_out(driver, ticket);
         } else {
@@ -279,6 +284,16 @@ impl Shared {
                 ticket,
             });
         }
+    }
+
+    /// A callback failed on the message: it is not acknowledged, unless failures are to be passed over.
+    fn withhold(&self, ticket: AckTicket) -> bool {
+        let mut core = self.lock();
+        let withheld = !core.suppress_exceptions;
+        if withheld {
+            core.session.withhold(ticket);
+        }
+        withheld
     }
 
     /// The message is with everybody who gets it: it can be acknowledged.
@@ -360,6 +375,9 @@ impl Shared {
         let code = reason.reason_code();
         let flags = DisconnectFlags::new(reason.clone());
         let requested = matches!(reason, DisconnectReason::Requested);
+        if let DisconnectReason::Lost(Error::Io(error)) = &reason {
+            logging::emit_line(self, &log_lines::socket_failed(error));
+        }
         if std::mem::take(&mut self.lock().write_registered) {
             let slot = &self.callbacks.socket_unregister_write;
             let run = slot.run("on_socket_unregister_write", |f| f(client, &handle));

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use mio::{Events, Poll, Token};
 
+use super::DisconnectReason;
 use super::callbacks::FilterSlot;
 use super::dispatch::Waiting;
-use super::shared::{Core, Happening, Shared};
-use super::{DisconnectReason, log_lines, logging};
+use super::shared::{Closing, Core, Happening, Shared};
 use crate::codec::{Decoder, Packet, ProtocolVersion};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{AckTicket, Event, Link, TimedOut};
@@ -299,7 +299,7 @@ impl Shared {
         if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
             return self.flush(core);
         }
-        let deadline = [until, core.session.poll_timeout(), core.closing_until]
+        let deadline = [until, core.session.poll_timeout(), core.closing_deadline()]
             .into_iter()
             .flatten()
             .min();
@@ -339,10 +339,7 @@ impl Shared {
             match driver.read() {
                 Ok(Some(received)) => count = received,
                 Ok(None) => ended = Some(DisconnectReason::Lost(Error::ConnectionClosed)),
-                Err(error) => {
-                    logging::emit_line(self, &log_lines::socket_failed(&error));
-                    ended = Some(DisconnectReason::Lost(error.into()));
-                }
+                Err(error) => ended = Some(DisconnectReason::Lost(error.into())),
             }
         }
         let now = self.now();
@@ -397,7 +394,7 @@ impl Shared {
         if core.socket.is_none() {
             return false;
         }
-        if core.closing_until.is_some_and(|until| now >= until) {
+        if core.closing_deadline().is_some_and(|until| now >= until) {
             // The DISCONNECT could not be written in time.
             self.lose(&mut core, DisconnectReason::Requested);
             return true;
@@ -445,7 +442,7 @@ fn handle_packets(
     limit: usize,
 ) -> std::result::Result<bool, Failed> {
     for handled in 0..limit {
-        if core.session.link() == Link::Closed || core.closing_reason.is_some() {
+        if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::Broken { .. })) {
             driver.undecoded = false;
             return Ok(handled > 0);
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
-use super::shared::{Core, Phase, Running, Shared};
+use super::shared::{Closing, Core, Phase, Running, Shared};
 use super::{Client, IntoTimeout, SocketHandle, guard};
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
@@ -505,8 +505,7 @@ impl Shared {
             let told = core
                 .session
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
-            core.closing_until = Some(now + GOODBYE);
-            core.closing_reason = None;
+            core.closing = Some(Closing::Requested { until: now + GOODBYE });
             if told.is_ok() {
                 core = self.flush_blocking(core, now + Duration::from_millis(100));
             }

@@ -225,10 +225,8 @@ impl Client {
         self.shared().lock().manual_ack = on;
     }
 
-    /// Sets whether what callbacks fail with is only logged, and not reported to the caller of the loop. Defaults to
-    /// `false`.
-    ///
-    /// A message whose callback failed is not acknowledged in either case.
+    /// Whether failures of callbacks are passed over: they are logged, but not reported to the caller of the loop, and a
+    /// message is acknowledged as if its callback had succeeded. Defaults to `false`. Takes effect at the next failure.
     #[doc(alias = "suppress_exceptions")]
     pub fn suppress_exceptions_set(&self, on: bool) {
         self.shared().lock().suppress_exceptions = on;

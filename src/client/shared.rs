@@ -102,16 +102,14 @@ pub(crate) struct Core {
     pub(super) waiters: usize,
     /// Who drives does so only until something that it waits for has happened.
     pub(super) driver_waits: bool,
-    /// Until when a DISCONNECT may take to leave.
-    pub(super) closing_until: Option<Instant>,
+    /// The connection is being closed.
+    pub(super) closing: Option<Closing>,
     /// `on_socket_register_write` was called and `on_socket_unregister_write` not yet.
     pub(super) write_registered: bool,
     /// The last handle is gone: the loop says goodbye and ends.
     pub(super) abandoned: bool,
     /// The next attempt is to be made at once.
     pub(super) reconnect_now: bool,
-    /// Why the connection is being closed behind a DISCONNECT that is still to be written; `None`: the user asked.
-    pub(super) closing_reason: Option<DisconnectReason>,
 }
 
 /// The state of the write path, see `write.rs`.
@@ -131,6 +129,30 @@ pub(crate) struct Writing {
     pub(super) held: usize,
     /// The peer has not read for a while: publishers no longer wait for room.
     pub(super) stalled: bool,
+}
+
+/// How the connection is being closed.
+#[derive(Clone, Debug)]
+pub(super) enum Closing {
+    /// The user asked: DISCONNECT may take until then to leave.
+    Requested { until: Instant },
+    /// The server broke the protocol, and is told so: DISCONNECT may take until then to leave.
+    Broken {
+        until: Instant,
+        reason: DisconnectReason,
+    },
+    /// The server has ended it, and the user wants no other.
+    NoOther,
+}
+
+impl Closing {
+    /// Until when the DISCONNECT may take to leave.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Requested { until } | Self::Broken { until, .. } => Some(*until),
+            Self::NoOther => None,
+        }
+    }
 }
 
 /// Where the client stands with its connection.
@@ -216,11 +238,10 @@ impl Shared {
                 },
                 waiters: 0,
                 driver_waits: false,
-                closing_until: None,
+                closing: None,
                 write_registered: false,
                 abandoned: false,
                 reconnect_now: false,
-                closing_reason: None,
             }),
             changed: Condvar::new(),
             callbacks: Callbacks::default(),
@@ -388,7 +409,7 @@ impl Core {
     pub(super) fn can_write(&mut self) -> bool {
         let writing = &self.writing;
         let free = self.socket.is_some() && !writing.busy && !writing.blocked && writing.held == 0;
-        free && (self.unwritten() > 0 || self.closing_until.is_some())
+        free && (self.unwritten() > 0 || self.closing.is_some())
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -94,7 +94,7 @@ impl Shared {
 
     /// Everything is written: if the last of it was DISCONNECT, the connection is over.
     fn after_write(&self, core: &mut Core) {
-        if core.closing_until.is_some() && !core.writing.busy {
+        if core.closing_deadline().is_some() && !core.writing.busy {
             self.lose(core, DisconnectReason::Requested);
         }
     }
