@@ -380,6 +380,8 @@ impl Shared {
                 .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
             (reason, core.backoff.attempts(), core.backoff.take())
         };
+        // From now, however long the application thinks about it.
+        let due = self.now() + delay;
         let decide = &self.callbacks.reconnect_if;
         let go_on = decide.run_for("reconnect_if", |f| {
             self.call("reconnect_if", |client| Ok(f(client, &reason, attempts)))
@@ -390,7 +392,6 @@ impl Shared {
             Some(Ok(true)) | None => {}
         }
         log::info!(target: "callmq", "next attempt to connect in {:.1} s ({reason})", delay.as_secs_f64());
-        let due = self.now() + delay;
         loop {
             let core = self.lock();
             if core.stop || core.abandoned || core.phase != Phase::Lost {

@@ -124,6 +124,9 @@ fn loop_forever_ends_with_disconnect_or_loop_stop_from_another_thread() {
     assert!(client.is_connected());
 
     let thread = looping();
+    eventually("the loop runs", || {
+        matches!(client.loop_misc(), Err(Error::InvalidState(_)))
+    });
     client
         .publish_with("t", "x", 2, false)
         .unwrap()

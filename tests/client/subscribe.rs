@@ -23,6 +23,12 @@ fn filters(broker: &Broker, client_id: &str) -> Vec<(String, u8)> {
         .collect()
 }
 
+/// Waits until the second connection is there and what the client does by itself then is done.
+fn back_again(client: &mqtt::Client) {
+    eventually("it is back", || client.stats().connects == 2);
+    client.loop_stop().unwrap();
+}
+
 #[test]
 fn filters_come_alone_with_a_qos_or_in_a_list() {
     let bench = Bench::new("forms");
@@ -207,8 +213,7 @@ fn subscriptions_are_renewed_when_the_server_has_lost_the_session() {
             .unwrap();
         client.unsubscribe("gone").unwrap().wait(PATIENCE).unwrap();
         assert!(broker.disconnect_client("renews"));
-        eventually("it is back", || client.stats().connects == 2);
-        // What follows the renewal has been handled behind it.
+        back_again(&client);
         client.subscribe("mark").unwrap().wait(PATIENCE).unwrap();
         let renewed = subscribes(&broker) - 2;
         assert_eq!(
@@ -243,7 +248,7 @@ fn a_filter_that_the_server_refused_is_not_asked_for_again() {
         [0, 128]
     );
     assert!(broker.disconnect_client("refused"));
-    eventually("it is back", || client.stats().connects == 2);
+    back_again(&client);
     client.subscribe("mark").unwrap().wait(PATIENCE).unwrap();
     let log = broker.log().join("\n");
     assert_eq!(log.matches("\topen (QoS 0)").count(), 2, "{log}");
