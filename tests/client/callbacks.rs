@@ -60,7 +60,7 @@ fn call_everything_from_two_threads(client: &mqtt::Client) {
     let other = client.clone();
     let thread = thread::spawn(move || {
         call_everything(&other);
-        drop(done.send(()));
+        let _ = done.send(());
     });
     assert!(
         finished.recv_timeout(PATIENCE).is_ok(),
@@ -290,16 +290,16 @@ fn disconnect_in_any_callback_ends_loop_forever() {
     type Register = fn(&mqtt::Client);
     let callbacks: [(&str, Register); 5] = [
         ("on_connect", |client| {
-            drop(client.on_connect(|client, _, _, _| client.disconnect()))
+            let _ = client.on_connect(|client, _, _, _| client.disconnect());
         }),
         ("on_subscribe", |client| {
-            drop(client.on_subscribe(|client, _, _, _| client.disconnect()))
+            let _ = client.on_subscribe(|client, _, _, _| client.disconnect());
         }),
         ("on_message", |client| {
-            drop(client.on_message(|client, _| client.disconnect()))
+            let _ = client.on_message(|client, _| client.disconnect());
         }),
         ("on_publish", |client| {
-            drop(client.on_publish(|client, _, _, _| client.disconnect()))
+            let _ = client.on_publish(|client, _, _, _| client.disconnect());
         }),
         ("filter", |client| {
             client
@@ -412,8 +412,8 @@ fn functions_methods_and_boxes_serve_as_callbacks() {
     let bench = Bench::new("forms");
     let counter = Arc::new(Counter(std::sync::Mutex::new(0)));
     let counts = Arc::clone(&counter);
-    let boxed: Box<dyn FnMut(&mqtt::Client, u16, mqtt::ReasonCode, &mqtt::Properties) + Send> =
-        Box::new(|client, _, _, _| client.user_data_set(String::from("told")));
+    type OnPublish = dyn FnMut(&mqtt::Client, u16, mqtt::ReasonCode, &mqtt::Properties) + Send;
+    let boxed: Box<OnPublish> = Box::new(|client, _, _, _| client.user_data_set(String::from("told")));
     bench
         .client
         .on_connect(on_connect)

@@ -447,7 +447,8 @@ fn garbage_in_place_of_the_answer_ends_the_connection_with_its_reason() {
 #[test]
 fn on_disconnect_is_called_once_whatever_ends_the_connection() {
     type End = fn(&mqtt::Client, crate::support::Connection);
-    let ends: [(&str, End, fn(&DisconnectReason) -> bool); 5] = [
+    type Expected = fn(&DisconnectReason) -> bool;
+    let ends: [(&str, End, Expected); 5] = [
         (
             "the peer closes",
             |_, connection| drop(connection),
