@@ -89,8 +89,8 @@ impl Client {
     ///
     /// What a callback failed with: the connection stays open, and calling `loop_forever` again goes on. Why the
     /// connection ended, if `reconnect_on_failure` is off or [`reconnect_if`](Self::reconnect_if) said so; the first
-    /// failure to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called, or not since
-    /// `disconnect`; [`Error::InvalidState`] while another loop runs; [`Error::WouldDeadlock`] inside a callback.
+    /// failure to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called,
+    /// [`Error::NotConnected`] if it was not since `disconnect`; [`Error::InvalidState`] while another loop runs; [`Error::WouldDeadlock`] inside a callback.
     pub fn loop_forever(&self) -> Result<()> {
         self.loop_forever_with(false)
     }
@@ -103,11 +103,10 @@ impl Client {
     /// As [`loop_forever`](Self::loop_forever).
     pub fn loop_forever_with(&self, retry_first_connection: bool) -> Result<()> {
         let shared = self.shared();
-        {
-            let core = shared.lock();
-            if matches!(core.phase, Phase::New | Phase::Down) {
-                return Err(Error::argument("host", "connect was not called"));
-            }
+        match shared.lock().phase {
+            Phase::New => return Err(Error::argument("host", "connect was never called")),
+            Phase::Down => return Err(Error::NotConnected),
+            _ => {}
         }
         let (mut driver, mut core) = shared.become_driver("loop_forever")?;
         core.runs(Running::Forever);
