@@ -87,6 +87,7 @@ impl ClientBuilder {
     /// Nothing then waits in real time: a turn of the loop does what there is to do and returns, and a call that waits
     /// returns [`Error::Timeout`](super::Error::Timeout) when nothing is left to do.
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.time = TimeSource::Manual(clock.clone());
         self

@@ -248,14 +248,3 @@ pub(crate) fn published(broker: &Broker, topic: &str) -> Vec<String> {
         .map(|publish| String::from_utf8_lossy(&publish.payload).into_owned())
         .collect()
 }
-
-/// The text of an error, with its sources.
-pub(crate) fn text(error: &mqtt::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
