@@ -238,7 +238,10 @@ impl Client {
     fn await_connack(&self, call: &'static str, timeout: Option<Duration>) -> Result<ConnectFlags> {
         self.shared
             .wait_until(call, timeout, |core| match core.session.link() {
-                Link::Settling | Link::Open => Some(Ok(ConnectFlags::new(core.session_present))),
+                // The CONNACK is not only read but about to be told, so its flags are known.
+                Link::Settling | Link::Open if core.accepted_at.is_some() => {
+                    Some(Ok(ConnectFlags::new(core.session_present)))
+                }
                 _ => match (&core.last_reason, core.phase) {
                     (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
                     (Some(reason), Phase::Lost) if core.running.is_none() => {
