@@ -257,8 +257,9 @@ impl Client {
         let connected = core.socket.is_some();
         core.writing.blocked = false;
         core = shared.flush(core);
-        let done = core.unwritten() == 0 && std::mem::take(&mut core.write_registered);
         let socket = core.socket.clone();
+        // Where the connection has ended with that, it is told before `on_socket_close`.
+        let done = socket.is_some() && core.unwritten() == 0 && std::mem::take(&mut core.write_registered);
         drop(core);
         if let (true, Some(socket)) = (done, socket) {
             let handle = SocketHandle::new(socket);

@@ -7,11 +7,11 @@
 #[non_exhaustive]
 pub struct Stats {
     // ---- counters ----
-    /// PUBLISH packets sent, repetitions included.
+    /// Messages sent, each counted once.
     pub messages_sent: u64,
-    /// PUBLISH packets received, repetitions included.
+    /// Messages received and given to the application.
     pub messages_received: u64,
-    /// Outgoing messages whose exchange ended well: QoS 0 written, QoS 1 and 2 acknowledged.
+    /// Outgoing messages of QoS 1 and 2 that the server has answered.
     pub messages_acknowledged: u64,
     /// Outgoing messages sent once more after a reconnection.
     pub messages_resent: u64,

@@ -290,16 +290,16 @@ fn disconnect_in_any_callback_ends_loop_forever() {
     type Register = fn(&mqtt::Client);
     let callbacks: [(&str, Register); 5] = [
         ("on_connect", |client| {
-            let _ = client.on_connect(|client, _, _, _| client.disconnect());
+            client.on_connect(|client, _, _, _| client.disconnect());
         }),
         ("on_subscribe", |client| {
-            let _ = client.on_subscribe(|client, _, _, _| client.disconnect());
+            client.on_subscribe(|client, _, _, _| client.disconnect());
         }),
         ("on_message", |client| {
-            let _ = client.on_message(|client, _| client.disconnect());
+            client.on_message(|client, _| client.disconnect());
         }),
         ("on_publish", |client| {
-            let _ = client.on_publish(|client, _, _, _| client.disconnect());
+            client.on_publish(|client, _, _, _| client.disconnect());
         }),
         ("filter", |client| {
             client

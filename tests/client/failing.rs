@@ -181,22 +181,22 @@ fn each_callback_is_named_in_its_error() {
     type Register = fn(&mqtt::Client);
     let callbacks: [(&str, Register); 6] = [
         ("on_connect", |client| {
-            let _ = client.on_connect(|_, _, _, _| fail());
+            client.on_connect(|_, _, _, _| fail());
         }),
         ("on_subscribe", |client| {
-            let _ = client.on_subscribe(|_, _, _, _| fail());
+            client.on_subscribe(|_, _, _, _| fail());
         }),
         ("on_unsubscribe", |client| {
-            let _ = client.on_unsubscribe(|_, _, _, _| fail());
+            client.on_unsubscribe(|_, _, _, _| fail());
         }),
         ("on_publish", |client| {
-            let _ = client.on_publish(|_, _, _, _| fail());
+            client.on_publish(|_, _, _, _| fail());
         }),
         ("message callback", |client| {
             client.message_callback_add("t", |_, _| fail()).unwrap()
         }),
         ("on_disconnect", |client| {
-            let _ = client.on_disconnect(|_, _, _, _| fail());
+            client.on_disconnect(|_, _, _, _| fail());
         }),
     ];
     for (name, register) in callbacks {

@@ -4,17 +4,24 @@
 #[path = "../support/mod.rs"]
 mod peer_support;
 
+mod ack;
 mod callbacks;
 mod connect;
 #[cfg(unix)]
 mod external_loop;
 mod failing;
+mod farewell;
 mod keep_alive;
+mod log;
 mod loops;
+mod messages;
 mod one_shot;
 mod publish;
 mod queue;
 mod reconnect;
 mod reinitialise;
+mod settings;
+mod sockets;
+mod stepping;
 mod subscribe;
 mod support;

@@ -167,7 +167,10 @@ impl<T: Send + std::fmt::Debug + 'static> Events<T> {
     /// A function that reports an event.
     pub(crate) fn sink(&self) -> impl Fn(T) + Clone + Send + Sync + 'static {
         let sender = self.sender.clone();
-        move |event| drop(sender.send(event))
+        move |event| {
+            // Without a receiver the test is over.
+            let _ = sender.send(event);
+        }
     }
 
     /// The next event.
