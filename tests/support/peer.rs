@@ -3,7 +3,7 @@
 //!
 //! A test is a script of steps, one connection after the other:
 //!
-//! ```ignore
+//! ```text
 //! let peer = Peer::listen();
 //! client.connect(peer.address())?;
 //! let mut connection = peer.accept();
