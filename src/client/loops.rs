@@ -90,7 +90,8 @@ impl Client {
     /// What a callback failed with: the connection stays open, and calling `loop_forever` again goes on. Why the
     /// connection ended, if `reconnect_on_failure` is off or [`reconnect_if`](Self::reconnect_if) said so; the first
     /// failure to connect after `connect_async`; [`Error::InvalidArgument`] if `connect` was never called,
-    /// [`Error::NotConnected`] if it was not since `disconnect`; [`Error::InvalidState`] while another loop runs; [`Error::WouldDeadlock`] inside a callback.
+    /// [`Error::NotConnected`] if it was not since `disconnect`; [`Error::InvalidState`] while another loop runs;
+    /// [`Error::WouldDeadlock`] inside a callback.
     pub fn loop_forever(&self) -> Result<()> {
         self.loop_forever_with(false)
     }

@@ -15,9 +15,10 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`](crate::error::Error::InvalidArgument) if a receiver would have to refuse the packet: a text over 65,535 bytes or with
-    /// U+0000, a PUBLISH of QoS 1 without identifier, a property or a reason code that does not belong into the
-    /// packet, a packet over 268,435,455 bytes, AUTH before 5.0 .. Nothing is appended then.
+    /// [`Error::InvalidArgument`](crate::error::Error::InvalidArgument) if a receiver would have to refuse the
+    /// packet: a text over 65,535 bytes or with U+0000, a PUBLISH of QoS 1 without identifier, a property or a reason
+    /// code that does not belong into the packet, a packet over 268,435,455 bytes, AUTH before 5.0 .. Nothing is
+    /// appended then.
     ///
     /// ```
     /// use callmq::codec::{Ack, Packet, PacketId, ProtocolVersion};

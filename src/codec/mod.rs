@@ -1,8 +1,9 @@
 //! Control Packets of MQTT 3.1, 3.1.1 and 5.0: bytes to packets and back, in both directions.
 //!
 //! Pure: no I/O, no clock, no session. A [`Decoder`] takes packets off a buffer, [`Packet::encode`] appends them to
-//! one; what has to go where, and when, is up to the caller. One [`Packet`] type serves all versions; what only MQTT 5.0 has (properties,
-//! reason codes of acknowledgements) is empty before. Payloads are slices of the receive buffer, never copies.
+//! one; what has to go where, and when, is up to the caller. One [`Packet`] type serves all versions; what only MQTT
+//! 5.0 has (properties, reason codes of acknowledgements) is empty before. Payloads are slices of the receive buffer,
+//! never copies.
 
 mod connect;
 mod decode;
