@@ -146,7 +146,7 @@ fn expected(name: &str) -> Transcript {
 
 /// How long the broker is held back. On a busy machine more than that may pass between two lines of a program, so a
 /// difference counts when it is there with the longer delay as well.
-const DELAYS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
+const DELAYS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
 fn port(transcript: &Transcript) -> Command {
     let mut command = Command::new(example(&transcript.example));
