@@ -262,6 +262,7 @@ impl Shared {
         properties: Properties,
     ) {
         let was_up = core.phase == Phase::Up;
+        let written = core.unwritten() == 0;
         let Some(socket) = self.take_socket(core) else {
             return;
         };
@@ -271,6 +272,7 @@ impl Shared {
         if was_up {
             core.happenings.push_back(Happening::Closed {
                 socket,
+                written,
                 reason,
                 properties,
             });

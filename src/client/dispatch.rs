@@ -25,6 +25,9 @@ const CALLS_PER_LOOK: u32 = 16;
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
 
+/// For how long a loop that was asked to end goes on handing out what is due.
+const LEAVE_AFTER: Duration = Duration::from_millis(20);
+
 /// How long to wait for the peer's end of stream after DISCONNECT.
 const DRAIN: Duration = Duration::from_millis(30);
 
@@ -44,13 +47,13 @@ impl Shared {
         loop {
             while let Some(event) = driver.batch.pop_front() {
                 self.deliver(&client, driver, &mut watch, event);
-                if driver.waiting.is_some() {
+                if driver.waiting.is_some() || self.must_leave() {
                     break;
                 }
             }
             watch.look(self);
             self.acknowledge(driver);
-            if driver.waiting.is_some() {
+            if driver.waiting.is_some() || self.must_leave() {
                 break;
             }
             if let Some(closed) = self.next_closed() {
@@ -65,6 +68,12 @@ impl Shared {
         self.in_user_code.store(false, Ordering::Release);
         drop(inside);
         true
+    }
+
+    /// Whether a loop that was asked to end has handed out for long enough: `loop_stop` waits for one callback, not for
+    /// all that are due.
+    pub(super) fn must_leave(&self) -> bool {
+        self.hurry.load(Ordering::Acquire) && self.lock().stop_asked.elapsed() > LEAVE_AFTER
     }
 
     /// Fetches the next events of the session; `false` if there is nothing at all to hand out.
@@ -365,6 +374,7 @@ impl Shared {
     fn tell_closed(self: &Arc<Self>, client: &Client, watch: &mut Watch, closed: Happening) {
         let Happening::Closed {
             socket,
+            written,
             reason,
             properties,
         } = closed
@@ -392,9 +402,10 @@ impl Shared {
             .run("on_socket_close", |f| f(client, &handle));
         self.keep_failure(run);
         drop(handle);
-        if requested {
+        if requested && written {
             drain(&socket);
-        } else {
+        }
+        if !requested {
             log::info!(target: "callmq", "connection ended: {reason}");
         }
         drop(socket);

@@ -413,6 +413,7 @@ impl Shared {
     /// is not there.
     pub(super) fn release<'a>(self: &'a Arc<Self>, mut driver: Box<Driver>) -> MutexGuard<'a, Core> {
         loop {
+            let leave = self.must_leave();
             let mut core = self.flush(self.lock());
             let done =
                 core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
@@ -422,9 +423,12 @@ impl Shared {
                 self.say_goodbye(core, &mut driver);
                 continue;
             }
-            if done || driver.waiting.is_some() {
+            if done || driver.waiting.is_some() || leave {
                 core.driver = Some(driver);
                 core.driver_waits = false;
+                if core.running.is_none() {
+                    self.hurry.store(false, Ordering::Release);
+                }
                 self.changed.notify_all();
                 return core;
             }

@@ -1,5 +1,6 @@
 //! The network loop: the calls that move bytes and run callbacks.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -439,6 +440,8 @@ impl Shared {
             return;
         }
         core.stop = true;
+        core.stop_asked = Instant::now();
+        self.hurry.store(true, Ordering::Release);
         if core.loop_dials {
             core.cancel.cancel();
         }

@@ -270,7 +270,16 @@ impl Shared {
         let (mut core, accepted) = self.accept(core, message)?;
         let info = match accepted {
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
-            Accepted::Tracked { mid, track } => MessageInfo::tracked(mid, track),
+            Accepted::Tracked { mid, track } => {
+                if matches!(
+                    core.session.settings.queue.when_full,
+                    WhenFull::DropOldest | WhenFull::KeepLatest
+                ) {
+                    // It may have taken the place of one that somebody waits for.
+                    self.notify(&core);
+                }
+                MessageInfo::tracked(mid, track)
+            }
         };
         if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
             self.after_command(core)?;

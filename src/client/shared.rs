@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(super) logger: AtomicBool,
     /// The driver is running callbacks: it writes nothing until they return.
     pub(super) in_user_code: AtomicBool,
+    /// A loop is asked to end: after a moment, what it has not handed out yet is left to whoever drives next.
+    pub(super) hurry: AtomicBool,
     /// The keep-alive thread is to write what waits if the callbacks take long.
     pub(super) flush_wanted: AtomicBool,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     pub(super) thread: Option<JoinHandle<()>>,
     /// The loop is asked to end.
     pub(super) stop: bool,
+    /// When it was asked.
+    pub(super) stop_asked: Instant,
     pub(super) options: Option<Arc<ConnectOptions>>,
     /// Ends the attempt to connect that is under way.
     pub(super) cancel: Cancel,
@@ -187,6 +191,8 @@ pub(crate) enum Happening {
     /// A connection ended.
     Closed {
         socket: Arc<Socket>,
+        /// Everything was written, up to the DISCONNECT if there was one.
+        written: bool,
         reason: DisconnectReason,
         properties: Properties,
     },
@@ -207,6 +213,7 @@ impl Shared {
                 runs: 0,
                 thread: None,
                 stop: false,
+                stop_asked: now,
                 options: None,
                 cancel: Cancel::default(),
                 loop_dials: false,
@@ -254,6 +261,7 @@ impl Shared {
             stop_signal: Mutex::new(None),
             logger: AtomicBool::new(true),
             in_user_code: AtomicBool::new(false),
+            hurry: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
         })
     }

@@ -6,6 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod callbacks;
+mod chaos;
 mod connecting;
+mod hostile;
 mod payloads;
 mod tools;
+mod waiting;
