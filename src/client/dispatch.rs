@@ -25,6 +25,9 @@ const CALLS_PER_LOOK: u32 = 16;
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
 
+/// After this many events the loop looks at the socket again.
+const MANY: u32 = 256;
+
 /// For how long a loop that was asked to end goes on handing out what is due.
 const LEAVE_AFTER: Duration = Duration::from_millis(20);
 
@@ -32,7 +35,8 @@ const LEAVE_AFTER: Duration = Duration::from_millis(20);
 const DRAIN: Duration = Duration::from_millis(30);
 
 impl Shared {
-    /// Hands out everything that happened, in order. Returns whether there was anything.
+    /// Hands out what happened, in order; where more comes up all the while, not all of it, so that the loop gets to
+    /// read. Returns whether there was anything.
     pub(super) fn dispatch(self: &Arc<Self>, driver: &mut Driver) -> bool {
         if driver.waiting.is_some() && !self.retry_waiting(driver) {
             return false;
@@ -44,8 +48,10 @@ impl Shared {
         let mut watch = Watch::new(self);
         let inside = self.enter_callbacks();
         self.in_user_code.store(true, Ordering::Release);
+        let mut count = 0;
         loop {
             while let Some(event) = driver.batch.pop_front() {
+                count += 1;
                 self.deliver(&client, driver, &mut watch, event);
                 if driver.waiting.is_some() || self.must_leave() {
                     break;
@@ -61,7 +67,7 @@ impl Shared {
                     driver.let_go(socket);
                 }
                 self.tell_closed(&client, &mut watch, closed);
-            } else if !self.next_batch(driver) {
+            } else if count >= MANY || !self.next_batch(driver) {
                 break;
             }
         }
@@ -87,6 +93,8 @@ impl Shared {
         if core.happenings.is_empty() {
             if driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
+                // Publishers wait for room among the reports, too.
+                self.notify(&core);
             }
             !driver.batch.is_empty()
         } else {

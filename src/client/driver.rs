@@ -231,6 +231,12 @@ impl Shared {
         driver.follow(&core);
         drop(core);
         if told {
+            // There may be more to hand out at every turn: what is to be read does not wait for the last of it.
+            if driver.waiting.is_none() && self.lock().running.is_some() {
+                let polled = driver.sleep(Some(Duration::ZERO));
+                drop(self.polled(self.lock(), polled));
+                self.step(driver, limit);
+            }
             return true;
         }
         // Part of a packet brings nothing, but there may be more of it: what was reported is not reported again.
@@ -316,9 +322,17 @@ impl Shared {
         // Set under the lock: who appends after this sees it and wakes us.
         self.asleep.store(true, Ordering::Release);
         drop(core);
-        let writable = driver.sleep(timeout);
+        let polled = driver.sleep(timeout);
         self.asleep.store(false, Ordering::Release);
-        core = self.lock();
+        self.polled(self.lock(), polled)
+    }
+
+    /// Does what a poll has found: `Ok(true)` if the socket became writable.
+    fn polled<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        writable: io::Result<bool>,
+    ) -> MutexGuard<'a, Core> {
         match writable {
             Ok(true) => {
                 core.writing.writable += 1;

@@ -263,7 +263,7 @@ impl Shared {
         check_topic(message.topic)?;
 
         let mut core = self.lock();
-        if core.unwritten() >= HIGH_WATER && !core.writing.stalled && !self.is_dispatcher() {
+        if core.pressure() >= HIGH_WATER && !core.writing.stalled && !self.is_dispatcher() {
             core = self.wait_for_room(core);
         }
         let quiet = core.unwritten() == 0 && !core.writing.busy;

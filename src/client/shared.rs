@@ -413,6 +413,12 @@ impl Core {
         self.writing.rest.len() + self.session.output().len()
     }
 
+    /// What waits for a slow peer, or for callbacks that are slower than the publishers: in bytes, a report counting as
+    /// the few that its message has at least.
+    pub(super) fn pressure(&mut self) -> usize {
+        self.unwritten() + 16 * self.session.events().len()
+    }
+
     /// Whether there are bytes that a call of `flush` would try to write.
     pub(super) fn can_write(&mut self) -> bool {
         let writing = &self.writing;

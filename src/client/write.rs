@@ -135,12 +135,12 @@ impl Shared {
         }
     }
 
-    /// Waits until the output has room again, while the peer takes anything at all.
+    /// Waits until there is room again in the output and among the reports, while either moves at all.
     pub(super) fn wait_for_room<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
         if self.time.is_manual() {
             return core;
         }
-        let mut left = core.unwritten();
+        let mut left = core.pressure();
         let mut deadline = Instant::now() + STALL;
         while core.socket.is_some() && !core.writing.stalled && left > LOW_WATER {
             if core.is_driven() {
@@ -149,7 +149,7 @@ impl Shared {
             } else {
                 core = self.flush_blocking(core, deadline);
             }
-            let now = core.unwritten();
+            let now = core.pressure();
             if now < left {
                 deadline = Instant::now() + STALL;
             } else if Instant::now() >= deadline {

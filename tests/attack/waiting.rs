@@ -370,7 +370,10 @@ fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
     let (stop, stopped) = bounded::<()>(0);
     let reading = thread::spawn(move || {
         let mut count = 0;
-        while connection.packet_within(LONG).is_some_and(|packet| packet[0] != 0xe0) {
+        while connection
+            .packet_within(LONG)
+            .is_some_and(|packet| packet[0] != 0xe0)
+        {
             count += 1;
             if count % 5000 == 0 {
                 connection.send(&publish(b"in"));
