@@ -70,7 +70,7 @@ impl Shared {
         let handle = {
             let mut core = self.lock();
             core.take_credentials(options.servers().get(server));
-            core.session.check_settings()?;
+            core.session.settings.check()?;
             self.adopt(&mut core, socket, epoch)?
         };
         if let Some(run) = self.callbacks.socket_open.run_for("on_socket_open", |f| {
@@ -433,15 +433,11 @@ impl Core {
         self.closing.as_ref().and_then(Closing::deadline)
     }
 
-    /// The credentials for the next CONNECT: those of the server's URL, else those that were set.
+    /// The credentials for the next CONNECT, and whether it starts afresh.
     fn take_credentials(&mut self, server: Option<&Server>) {
-        let (username, password) = match server {
-            Some(server) if server.username.is_some() => (&server.username, &server.password),
-            _ => (&self.username, &self.password),
-        };
+        let (username, password) = self.credentials(server);
         let settings = &mut self.session.settings;
-        settings.username.clone_from(username);
-        settings.password.clone_from(password);
+        (settings.username, settings.password) = (username, password);
         if settings.version == ProtocolVersion::V5 {
             let clean = match self.clean_start {
                 None => settings.clean_start,

@@ -11,8 +11,8 @@ use super::backoff::Backoff;
 use super::connect_options::ConnectOptions;
 use super::shared::{Core, Phase, Shared};
 use super::{
-    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Stats,
-    Transport, logging,
+    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Server,
+    Stats, Transport, logging,
 };
 use crate::codec::{Properties, ProtocolVersion, Will};
 use crate::error::{Error, Result};
@@ -424,9 +424,11 @@ impl Client {
 
     /// Stores where to connect to.
     pub(super) fn configure(&self, target: impl IntoConnect) -> Result<()> {
-        let options = target.into_connect()?;
-        let mut core = self.shared().lock();
-        core.configure(options)
+        let options = Arc::new(target.into_connect()?);
+        let previous = self.shared().lock().configure(&options)?;
+        // Not under the lock: the options may hold a connector of the user's, and that a client.
+        drop(previous);
+        Ok(())
     }
 
     /// `on_publish` was set: messages of QoS 0 are reported from now on.
@@ -442,8 +444,9 @@ impl Client {
 }
 
 impl Core {
-    fn configure(&mut self, options: ConnectOptions) -> Result<()> {
-        let settings = &mut self.session.settings;
+    /// Stores where to connect to and returns what was stored before; changes nothing if that does not make a CONNECT.
+    fn configure(&mut self, options: &Arc<ConnectOptions>) -> Result<Option<Arc<ConnectOptions>>> {
+        let mut settings = self.session.settings.clone();
         options.check_version(settings.version)?;
         if self.transport != Transport::Tcp {
             return Err(Error::NotSupported("only TCP is available"));
@@ -456,20 +459,31 @@ impl Core {
         }
         if settings.version == ProtocolVersion::V31 && settings.client_id.is_empty() {
             // MQTT 3.1 has no empty ids.
-            self.session.settings.client_id = super::dispatch::random_client_id();
+            settings.client_id = super::dispatch::random_client_id();
         }
-        self.session.check_settings()?;
-        let settings = &mut self.session.settings;
         if let Some(seconds) = options.keep_alive_seconds() {
             settings.keep_alive = seconds;
         }
         settings.connect_properties = options.connect_properties().clone();
+        settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
+        for server in options.servers() {
+            (settings.username, settings.password) = self.credentials(Some(server));
+            settings.check()?;
+        }
+        self.session.settings = settings;
         self.clean_start = options.clean_start_setting();
         self.first_connection = true;
-        settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
-        self.options = Some(Arc::new(options));
         self.backoff.reset();
-        Ok(())
+        Ok(self.options.replace(Arc::clone(options)))
+    }
+
+    /// User name and password for a server: those of its URL, else those that were set.
+    pub(super) fn credentials(&self, server: Option<&Server>) -> (Option<String>, Option<Bytes>) {
+        let (username, password) = match server {
+            Some(server) if server.username.is_some() => (&server.username, &server.password),
+            _ => (&self.username, &self.password),
+        };
+        (username.clone(), password.clone())
     }
 }
 
@@ -523,7 +537,7 @@ impl Shared {
         core.session = crate::session::Session::new(kept);
         core.phase = Phase::New;
         core.epoch += 1;
-        core.options = None;
+        let previous = core.options.take();
         core.username = None;
         core.password = None;
         core.dial_defaults = DialOptions::default();
@@ -540,6 +554,9 @@ impl Shared {
         core.last_reason = None;
         core.driver = Some(driver);
         self.notify(&core);
+        drop(core);
+        // Not under the lock, see `Client::configure`.
+        drop(previous);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What belongs to one connection: its state, how much of it was written, what the server said in its CONNACK.
 
 use super::{Link, Session, Trace, Track};
-use crate::codec::{Connect, Packet, Properties, ProtocolVersion};
+use crate::codec::{Properties, ProtocolVersion};
 
 /// The present connection, or the last one.
 #[derive(Debug)]
@@ -72,24 +72,8 @@ impl Limits {
 }
 
 impl<T: Track> Session<T> {
-    /// The CONNECT that the settings ask for.
-    pub(super) fn connect_packet(&self) -> Packet {
-        let settings = &self.settings;
-        Packet::Connect(Box::new(Connect {
-            version: settings.version,
-            bridge: settings.bridge,
-            clean_start: settings.clean_start,
-            keep_alive: settings.keep_alive,
-            client_id: settings.client_id.clone(),
-            will: settings.will.clone(),
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-            properties: settings.connect_properties.clone(),
-        }))
-    }
-
     pub(super) fn put_connect(&mut self) {
-        let packet = self.connect_packet();
+        let packet = self.settings.connect_packet();
         let settings = &self.settings;
         self.wire.trace = settings.trace;
         let encoded = self.wire.put_packet(&packet);

@@ -169,11 +169,6 @@ impl<T: Track> Session<T> {
 
     // ---- the connection ----
 
-    /// Whether the settings make a CONNECT: no text too long, nothing that the version does not have.
-    pub(crate) fn check_settings(&self) -> Result<()> {
-        self.connect_packet()
-            .encode(self.settings.version, &mut Vec::new())
-    }
     /// The transport is open: writes CONNECT from the settings and starts the CONNACK deadline. Per-connection state
     /// starts afresh.
     pub(crate) fn open(&mut self, now: Instant) {

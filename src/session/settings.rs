@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::codec::{Properties, ProtocolVersion, Will};
+use crate::codec::{Connect, Packet, Properties, ProtocolVersion, Will};
+use crate::error::Result;
 
 /// The settings of a session; the client changes them only where that is allowed.
 #[derive(Clone, Debug)]
@@ -33,6 +34,28 @@ pub(crate) struct Settings {
     pub(crate) report_qos0: bool,
     /// Emit `Event::Trace`.
     pub(crate) trace: bool,
+}
+
+impl Settings {
+    /// Whether they make a CONNECT: no text too long, nothing that the version does not have.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.connect_packet().encode(self.version, &mut Vec::new())
+    }
+
+    /// The CONNECT that they ask for.
+    pub(super) fn connect_packet(&self) -> Packet {
+        Packet::Connect(Box::new(Connect {
+            version: self.version,
+            bridge: self.bridge,
+            clean_start: self.clean_start,
+            keep_alive: self.keep_alive,
+            client_id: self.client_id.clone(),
+            will: self.will.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            properties: self.connect_properties.clone(),
+        }))
+    }
 }
 
 impl Default for Settings {

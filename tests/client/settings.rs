@@ -1,8 +1,11 @@
 //! Settings, stored values, counters.
 
-use callmq::client as mqtt;
+use std::sync::mpsc;
+use std::thread;
 
-use crate::support::{Bench, PATIENCE, listen, start};
+use callmq::client::{self as mqtt, ConnectOptions};
+
+use crate::support::{Bench, PATIENCE, bad_argument, listen, start};
 
 #[test]
 fn a_new_client_has_the_settings_of_paho() {
@@ -99,4 +102,96 @@ fn a_client_crosses_threads_and_is_two_words() {
     crosses_threads::<mqtt::Message>();
     crosses_threads::<mqtt::Error>();
     assert!(size_of::<mqtt::Client>() <= 16);
+}
+
+#[test]
+fn what_makes_no_connect_packet_is_refused_and_changes_nothing() {
+    let long = "x".repeat(65_536);
+    let client = mqtt::Client::builder("v5").protocol(mqtt::MQTTv5).build();
+    client.host_set(("first", 7, 20)).unwrap();
+    let other = || ConnectOptions::new("second").keep_alive(30);
+
+    let misplaced = mqtt::Property::TopicAlias(1);
+    let with_property = || other().properties(misplaced.clone().into());
+    assert_eq!(bad_argument(client.host_set(with_property())), "properties");
+    assert_eq!(bad_argument(client.connect_async(with_property())), "properties");
+    client.username_pw_set("user", long.as_str());
+    assert_eq!(bad_argument(client.connect_async(other())), "password");
+    client.username_pw_set(long.as_str(), None);
+    assert_eq!(bad_argument(client.connect(other())), "username");
+    // One of the servers needs what was set.
+    let mixed = ["mqtt://me@second", "second"];
+    assert_eq!(bad_argument(client.connect_async(mixed)), "username");
+
+    assert_eq!(
+        (client.host().as_deref(), client.port()),
+        (Some("first"), Some(7))
+    );
+    assert_eq!(client.keepalive(), 20);
+    // The credentials of a URL take the place of those that no packet can carry.
+    client.host_set("mqtt://me@third").unwrap();
+    assert_eq!(client.host().as_deref(), Some("third"));
+}
+
+#[test]
+fn a_refused_connect_gives_no_random_client_id() {
+    let client = mqtt::Client::builder("").protocol(mqtt::MQTTv31).build();
+    client.username_pw_set("x".repeat(65_536).as_str(), None);
+    assert_eq!(bad_argument(client.connect_async("host")), "username");
+    assert_eq!((client.client_id(), client.host()), (String::new(), None));
+    client.username_pw_set(None, None);
+    client.connect_async("host").unwrap();
+    assert_eq!(client.client_id().len(), 22);
+}
+
+/// Asks a client something when it is dropped.
+struct AsksWhenDropped(mqtt::Client, mpsc::Sender<u16>);
+
+impl Drop for AsksWhenDropped {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.keepalive());
+    }
+}
+
+#[test]
+fn a_connector_may_use_the_client_when_it_is_dropped() {
+    type Replace = fn(&mqtt::Client);
+    let replace: [Replace; 2] = [
+        |client| client.host_set("host").unwrap(),
+        |client| client.reinitialise("new", true).unwrap(),
+    ];
+    for replace in replace {
+        let (sender, answers) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let client = mqtt::Client::new("owned");
+            let owner = AsksWhenDropped(client.clone(), sender);
+            let connector = ConnectOptions::connector(move || {
+                let _ = &owner;
+                Err(std::io::ErrorKind::ConnectionRefused.into())
+            });
+            client.host_set(connector).unwrap();
+            replace(&client);
+        });
+        assert_eq!(answers.recv_timeout(PATIENCE), Ok(60));
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_refused_connector_may_use_the_client_when_it_is_dropped() {
+    let (sender, answers) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let client = mqtt::Client::new("owned");
+        let owner = AsksWhenDropped(client.clone(), sender);
+        let connector = ConnectOptions::connector(move || {
+            let _ = &owner;
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        });
+        assert_eq!(
+            bad_argument(client.host_set(connector.clean_start(true))),
+            "clean_start"
+        );
+    });
+    assert_eq!(answers.recv_timeout(PATIENCE), Ok(60));
+    thread.join().unwrap();
 }
