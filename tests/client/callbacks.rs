@@ -8,7 +8,9 @@ use callmq::client::{self as mqtt, Error};
 use callmq::testing::Broker;
 use crossbeam_channel::bounded;
 
-use crate::support::{Bench, Events, PATIENCE, Peer, connect_to, eventually, listen, running, start};
+use crate::support::{
+    Bench, Events, PATIENCE, Peer, broker_has, connect_to, eventually, listen, running, start,
+};
 
 /// Calls what does not wait, in every way a callback might.
 fn call_everything(client: &mqtt::Client) {
@@ -460,5 +462,22 @@ fn callbacks_run_one_at_a_time_while_threads_publish() {
     for _ in 0..600 {
         seen.next();
     }
+    client.loop_stop().unwrap();
+}
+
+#[test]
+fn a_callback_that_always_publishes_the_next_message_does_not_keep_others_waiting() {
+    let broker = listen();
+    let client = running("stream", &broker);
+    let seen = Events::new();
+    let report = seen.sink();
+    client.on_message(move |_, message| report(message.payload.to_str_lossy().into_owned()));
+    client.subscribe("t").unwrap().wait(PATIENCE).unwrap();
+    client.on_publish(|client, _, _, _| client.publish("stream", "next"));
+    client.publish("stream", "first").unwrap();
+    broker_has(&broker, "the stream", |broker| broker.published().len() > 100);
+    broker.publish("t", "heard", 0, false).unwrap();
+    assert_eq!(seen.next(), "heard");
+    client.on_publish(|_, _, _, _| {});
     client.loop_stop().unwrap();
 }
