@@ -10,6 +10,7 @@ mod callbacks;
 mod chaos;
 mod connecting;
 mod hostile;
+mod idle;
 mod payloads;
 mod tools;
 mod waiting;

@@ -1,7 +1,7 @@
 //! Calls that wait: for messages, for answers, for room; and messages that always end.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callmq::client::{Client, Delivery, DropReason, Error, OfflineQueue, WhenFull};
 use crossbeam_channel::bounded;
@@ -265,8 +265,7 @@ fn stepping_with_a_full_channel_waits_as_long_as_was_asked() {
     let (client, mut connection) = connected(&peer);
     let messages = client.messages(1);
     connection.send(&[publish(b"1"), publish(b"2"), publish(b"3")].concat());
-    let start = Instant::now();
-    while client.stats().messages_received < 3 && start.elapsed() < LONG {
+    for _ in 0..5 {
         client.loop_once(0.01).unwrap();
     }
     let taken = timed(|| client.loop_once(0.2).unwrap());
@@ -375,7 +374,7 @@ fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
             .is_some_and(|packet| packet[0] != 0xe0)
         {
             count += 1;
-            if count % 5000 == 0 {
+            if count % 500 == 0 {
                 connection.send(&publish(b"in"));
             }
         }
@@ -388,9 +387,7 @@ fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
             }
         }
     });
-    for _ in 0..3 {
-        received.recv(LONG).unwrap();
-    }
+    received.recv(LONG).unwrap();
     drop(stop);
     flooding.join().unwrap();
     client.loop_stop().unwrap();
