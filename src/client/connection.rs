@@ -14,7 +14,7 @@ use crate::session::{Event, Link, Trace};
 use crate::transport::{self, Cancel, DialOptions, Socket};
 
 /// A DISCONNECT that cannot be written for this long is given up.
-const CLOSING: Duration = Duration::from_millis(30);
+const CLOSING: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Opens a connection as the options of the last `connect` say: in the call that the user made, or for the loop.
@@ -80,8 +80,9 @@ impl Shared {
                 self.log_failure(&run);
                 let mut core = self.lock();
                 if core.epoch == epoch {
-                    self.drop_connection(&mut core);
+                    self.close_quietly(&mut core);
                 }
+                self.dispatch_inline(core);
                 return run;
             }
         }
@@ -172,7 +173,7 @@ impl Shared {
         }
         core = self.flush_blocking(core, self.now() + CLOSING);
         if core.closing_deadline().is_some() && core.socket.is_some() && !core.writing.busy {
-            log::warn!(target: "callmq", "DISCONNECT could not be written in time: the peer does not read");
+            core.note("DISCONNECT could not be written in time: the peer does not read");
             self.end(&mut core, DisconnectReason::Requested, Phase::Down);
         }
         self.dispatch_inline(core);
@@ -222,8 +223,10 @@ impl Shared {
                 core.epoch += 1;
                 core.cancel.cancel();
                 // Of an attempt that is in `on_socket_open`.
-                self.drop_connection(&mut core);
+                let socket = self.drop_connection(&mut core);
                 drop(core);
+                drop(socket);
+                self.interrupt();
                 self.wake();
                 return Err(Error::NotConnected);
             }
@@ -239,6 +242,7 @@ impl Shared {
         core.session.disconnect(self.now(), reason, properties)?;
         let until = self.now() + CLOSING;
         core.closing = Some(Closing::Requested { until });
+        self.interrupt();
         // Failures of a loop's callbacks are that loop's to report.
         let driven = core.is_driven();
         self.after_command(core)?;
@@ -278,6 +282,7 @@ impl Shared {
             });
         }
         self.notify(core);
+        self.interrupt();
         self.wake();
     }
 
@@ -298,7 +303,7 @@ impl Shared {
 
     /// The peer broke the protocol: MQTT 5.0 tells it so before the connection is closed.
     pub(super) fn fail(&self, core: &mut Core, error: DecodeError) {
-        log::warn!(target: "callmq", "closing the connection: {error}");
+        core.note(format!("closing the connection: {error}"));
         let reason = DisconnectReason::Protocol(error);
         let version = core.session.settings.version;
         if version == ProtocolVersion::V5 && matches!(core.session.link(), Link::Settling | Link::Open) {
@@ -316,10 +321,22 @@ impl Shared {
         self.lose(core, reason);
     }
 
-    /// Lets go of the connection without telling anybody.
-    pub(super) fn drop_connection(&self, core: &mut Core) {
-        drop(self.take_socket(core));
+    /// Lets go of the connection without `on_disconnect`: only those who watch the socket are told.
+    pub(super) fn close_quietly(&self, core: &mut Core) {
+        if let Some(socket) = self.take_socket(core) {
+            queue_events(core);
+            core.happenings.push_back(Happening::SocketClosed { socket });
+        }
         self.notify(core);
+    }
+
+    /// Lets go of the connection without telling anybody. The socket is dropped without the lock: a stream of the
+    /// user's own may call back.
+    #[must_use]
+    pub(super) fn drop_connection(&self, core: &mut Core) -> Option<Arc<Socket>> {
+        let socket = self.take_socket(core);
+        self.notify(core);
+        socket
     }
 
     fn take_socket(&self, core: &mut Core) -> Option<Arc<Socket>> {
@@ -328,6 +345,7 @@ impl Shared {
         core.session.closed(now);
         core.line.end();
         core.writing.rest.clear();
+        core.writing.answers = 0;
         core.writing.blocked = false;
         core.closing = None;
         if let Some(accepted) = core.accepted_at.take() {

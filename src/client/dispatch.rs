@@ -15,6 +15,7 @@ use super::{
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
 use crate::session::{AckTicket, Event, Received, Trace};
+use crate::transport::Socket;
 
 /// A callback that holds the loop for longer than this is worth a warning (or half the keep alive, if that is less).
 const SLOW: Duration = Duration::from_secs(1);
@@ -32,13 +33,13 @@ const MANY: u32 = 256;
 const LEAVE_AFTER: Duration = Duration::from_millis(20);
 
 /// How long to wait for the peer's end of stream after DISCONNECT.
-const DRAIN: Duration = Duration::from_millis(30);
+const DRAIN: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Hands out what happened, in order; where more comes up all the while, not all of it, so that the loop gets to
     /// read. Returns whether there was anything.
     pub(super) fn dispatch(self: &Arc<Self>, driver: &mut Driver) -> bool {
-        if driver.waiting.is_some() && !self.retry_waiting(driver) {
+        if !self.retry_waiting(driver) {
             return false;
         }
         if driver.batch.is_empty() && !self.next_batch(driver) {
@@ -53,7 +54,7 @@ impl Shared {
             while let Some(event) = driver.batch.pop_front() {
                 count += 1;
                 self.deliver(&client, driver, &mut watch, event);
-                if driver.waiting.is_some() || self.must_leave() {
+                if !self.retry_waiting(driver) || self.must_leave() {
                     break;
                 }
             }
@@ -62,11 +63,8 @@ impl Shared {
             if driver.waiting.is_some() || self.must_leave() {
                 break;
             }
-            if let Some(closed) = self.next_closed() {
-                if let Happening::Closed { socket, .. } = &closed {
-                    driver.let_go(socket);
-                }
-                self.tell_closed(&client, &mut watch, closed);
+            if let Some(happening) = self.next_happening() {
+                self.tell(&client, driver, &mut watch, happening);
             } else if count >= MANY || !self.next_batch(driver) {
                 break;
             }
@@ -102,12 +100,12 @@ impl Shared {
         }
     }
 
-    /// The end of a connection, if that is what comes next.
-    fn next_closed(&self) -> Option<Happening> {
+    /// What comes next, if that is no event of the session.
+    fn next_happening(&self) -> Option<Happening> {
         let mut core = self.lock();
         match core.happenings.front() {
-            Some(Happening::Closed { .. }) => core.happenings.pop_front(),
-            _ => None,
+            None | Some(Happening::Session(_)) => None,
+            Some(_) => core.happenings.pop_front(),
         }
     }
 
@@ -195,10 +193,11 @@ impl Shared {
                 core.session_present = session_present;
                 core.accepted_at = Some(self.now());
                 core.last_reason = None;
-                log::info!(target: "callmq", "{}: connected", core.session.settings.client_id);
                 self.notify(&core);
             }
+            let client_id = core.session.settings.client_id.clone();
             drop(core);
+            log::info!(target: "callmq", "{client_id}: connected");
             // There is a keep alive to watch over from now on, also while the callback runs.
             guard::look_again();
         }
@@ -239,7 +238,7 @@ impl Shared {
         if settings.client_id.is_empty() {
             settings.client_id = random_client_id();
         }
-        self.drop_connection(&mut core);
+        self.close_quietly(&mut core);
         core.phase = Phase::Lost;
         core.reconnect_now = true;
         drop(core);
@@ -352,6 +351,16 @@ impl Shared {
         let Some(mut waiting) = driver.waiting.take() else {
             return true;
         };
+        {
+            let core = self.lock();
+            if core.gives_up(driver) {
+                // The end is told, whether or not the channel is read again.
+                drop(core);
+                let topic = &waiting.message.topic;
+                log::warn!(target: "callmq", "a message on {topic} was dropped: its channel is full, its connection over");
+                return true;
+            }
+        }
         waiting
             .senders
             .retain(|sender| !self.send_to(sender, &waiting.message));
@@ -378,37 +387,65 @@ impl Shared {
         }
     }
 
+    /// Tells what happened beside the session.
+    fn tell(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, happening: Happening) {
+        match happening {
+            Happening::Session(event) => self.deliver(client, driver, watch, event),
+            Happening::Note(text) => log::warn!(target: "callmq", "{text}"),
+            Happening::SocketClosed { socket } => {
+                driver.let_go(&socket);
+                self.tell_socket_closed(client, &SocketHandle::new(socket));
+            }
+            Happening::Closed {
+                socket,
+                written,
+                reason,
+                properties,
+            } => {
+                driver.let_go(&socket);
+                self.tell_closed(client, watch, socket, written, &reason, &properties);
+            }
+        }
+    }
+
+    /// Tells those who watch the socket that it is gone.
+    fn tell_socket_closed(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
+        self.tell_unregister_write(client, handle);
+        let slot = &self.callbacks.socket_close;
+        let run = slot.run("on_socket_close", |f| f(client, handle));
+        self.keep_failure(run);
+    }
+
+    fn tell_unregister_write(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
+        if std::mem::take(&mut self.lock().write_registered) {
+            let slot = &self.callbacks.socket_unregister_write;
+            let run = slot.run("on_socket_unregister_write", |f| f(client, handle));
+            self.keep_failure(run);
+        }
+    }
+
     /// Tells that a connection ended, and lets go of its socket.
-    fn tell_closed(self: &Arc<Self>, client: &Client, watch: &mut Watch, closed: Happening) {
-        let Happening::Closed {
-            socket,
-            written,
-            reason,
-            properties,
-        } = closed
-        else {
-            return;
-        };
+    fn tell_closed(
+        self: &Arc<Self>,
+        client: &Client,
+        watch: &mut Watch,
+        socket: Arc<Socket>,
+        written: bool,
+        reason: &DisconnectReason,
+        properties: &Properties,
+    ) {
         let handle = SocketHandle::new(Arc::clone(&socket));
         let code = reason.reason_code();
         let flags = DisconnectFlags::new(reason.clone());
         let requested = matches!(reason, DisconnectReason::Requested);
-        if let DisconnectReason::Lost(Error::Io(error)) = &reason {
+        if let DisconnectReason::Lost(Error::Io(error)) = reason {
             logging::emit_line(self, &log_lines::socket_failed(error));
         }
-        if std::mem::take(&mut self.lock().write_registered) {
-            let slot = &self.callbacks.socket_unregister_write;
-            let run = slot.run("on_socket_unregister_write", |f| f(client, &handle));
-            self.keep_failure(run);
-        }
+        self.tell_unregister_write(client, &handle);
         if requested {
-            self.run_on_disconnect(client, watch, &flags, code, &properties);
+            self.run_on_disconnect(client, watch, &flags, code, properties);
         }
-        let run = self
-            .callbacks
-            .socket_close
-            .run("on_socket_close", |f| f(client, &handle));
-        self.keep_failure(run);
+        self.tell_socket_closed(client, &handle);
         drop(handle);
         if requested && written {
             drain(&socket);
@@ -418,7 +455,7 @@ impl Shared {
         }
         drop(socket);
         if !requested {
-            self.run_on_disconnect(client, watch, &flags, code, &properties);
+            self.run_on_disconnect(client, watch, &flags, code, properties);
         }
     }
 
@@ -481,6 +518,11 @@ enum AnotherWay {
 }
 
 impl Core {
+    /// Whether the connection of a message that waits for room is over by the user's wish.
+    pub(super) fn gives_up(&self, driver: &Driver) -> bool {
+        self.closing.is_some() || self.phase == Phase::Down || !driver.follows(self)
+    }
+
     fn another_way(&self, reason: ReasonCode) -> Option<AnotherWay> {
         let settings = &self.session.settings;
         if !self.reconnect_on_failure || self.running.is_none() {
@@ -505,7 +547,7 @@ pub(super) struct Waiting {
 
 /// After DISCONNECT: no more is sent, and what the peer still sends is read and thrown away, so that the close does not
 /// become a reset that takes the last packets with it.
-fn drain(socket: &Arc<crate::transport::Socket>) {
+fn drain(socket: &Arc<Socket>) {
     if socket.shutdown_write().is_err() {
         return;
     }

@@ -126,6 +126,11 @@ impl Driver {
         self.epoch == core.epoch && core.socket.is_some()
     }
 
+    /// Whether the driver has turned to the latest connection, which may have ended.
+    pub(super) fn follows(&self, core: &Core) -> bool {
+        self.epoch == core.epoch
+    }
+
     /// A connection ended, and its socket is to be closed.
     pub(super) fn let_go(&mut self, socket: &Arc<Socket>) {
         if self.socket.as_ref().is_some_and(|own| Arc::ptr_eq(own, socket)) {
@@ -240,7 +245,7 @@ impl Shared {
             return true;
         }
         // Part of a packet brings nothing, but there may be more of it: what was reported is not reported again.
-        while driver.has_input() && driver.waiting.is_none() {
+        while self.may_read(driver) {
             if self.step(driver, limit) || self.lock().stop {
                 return true;
             }
@@ -254,14 +259,19 @@ impl Shared {
         self.step(driver, limit)
     }
 
+    /// Whether there is input that may be handled now.
+    fn may_read(&self, driver: &Driver) -> bool {
+        driver.waiting.is_none() && driver.has_input() && !self.lock().is_clogged()
+    }
+
     /// Reads and handles what is there, without waiting.
     pub(super) fn step(self: &Arc<Self>, driver: &mut Driver, limit: usize) -> bool {
         let mut progress = false;
-        if driver.waiting.is_none() && driver.has_input() {
+        if self.may_read(driver) {
             progress = self.read_and_handle(driver, limit);
         }
         // Deadlines are judged only when nothing is left to read: the answer may be there.
-        if !progress || !driver.has_input() {
+        if !progress || !self.may_read(driver) {
             progress |= self.handle_deadlines();
         }
         progress |= self.dispatch(driver);
@@ -288,7 +298,7 @@ impl Shared {
     /// Handles what was read before: it is no longer in the socket, so nobody would report it again.
     pub(super) fn go_on(self: &Arc<Self>, driver: &mut Driver) {
         self.dispatch(driver);
-        while driver.undecoded && self.step(driver, usize::MAX) {}
+        while driver.undecoded && self.may_read(driver) && self.step(driver, usize::MAX) {}
     }
 
     /// Sleeps until there is something to do; not at all if there is. Takes and gives back the lock.
@@ -385,6 +395,7 @@ impl Shared {
                 limit.min(BATCH)
             };
             let mut handled = true;
+            let before = core.session.output().len();
             match handle_packets(&mut core, driver, now, limit) {
                 Ok(any) => handled = any,
                 Err(Failed::Decode(error) | Failed::Session(error)) => {
@@ -392,6 +403,8 @@ impl Shared {
                     self.fail(&mut core, error);
                 }
             }
+            let after = core.session.output().len();
+            core.writing.answers += after.saturating_sub(before);
             if core.happenings.is_empty() && driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
             }

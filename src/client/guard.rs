@@ -39,6 +39,7 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     if shared.time.is_manual() {
         return;
     }
+    let mut failure = None;
     let mut guard = lock();
     guard.clients.retain(|client| client.strong_count() > 0);
     let shared = Arc::downgrade(shared);
@@ -52,13 +53,14 @@ pub(super) fn watch(shared: &Arc<Shared>) {
             .spawn(run);
         match thread {
             Ok(_) => guard.running = true,
-            Err(error) => log::warn!(
-                target: "callmq",
-                "no thread to keep connections alive during slow callbacks: {error}"
-            ),
+            Err(error) => failure = Some(error),
         }
     }
     CHANGED.notify_one();
+    drop(guard);
+    if let Some(error) = failure {
+        log::warn!(target: "callmq", "no thread to keep connections alive during slow callbacks: {error}");
+    }
 }
 
 /// A connection was made, and its keep alive may be the next that is due; or a client is gone.

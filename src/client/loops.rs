@@ -174,7 +174,8 @@ impl Client {
             core.phase = Phase::New;
         }
         core.runs(Running::Thread);
-        let name = format!("callmq-{}", core.session.settings.client_id);
+        // A thread's name cannot hold U+0000.
+        let name = format!("callmq-{}", core.session.settings.client_id.replace('\0', ""));
         let weak = Arc::downgrade(shared);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             if let Some(shared) = weak.upgrade() {
@@ -445,9 +446,7 @@ impl Shared {
         if core.loop_dials {
             core.cancel.cancel();
         }
-        if let Ok(mut signal) = self.stop_signal.lock() {
-            signal.take();
-        }
+        self.interrupt();
         self.notify(core);
         self.wake_now();
     }
@@ -465,9 +464,7 @@ impl Shared {
         if core.running.is_some() {
             core.abandoned = true;
             core.cancel.cancel();
-            if let Ok(mut signal) = self.stop_signal.lock() {
-                signal.take();
-            }
+            self.interrupt();
             self.wake_now();
             while core.running.is_some() && self.now() < deadline + GOODBYE && !self.time.is_manual() {
                 core = self.wait(core, Some(deadline + GOODBYE));
@@ -517,10 +514,10 @@ impl Shared {
         }
         core.phase = Phase::Down;
         let left = core.session.unfinished_outgoing();
+        drop(core);
         if left > 0 {
             log::warn!(target: "callmq", "the client was dropped with {left} messages that were not delivered");
         }
-        drop(core);
         self.dispatch(driver);
         self.lock().session.abandon();
     }

@@ -125,7 +125,7 @@ impl Shared {
     /// over.
     pub(super) fn wait_while_congested(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>) {
         let over = until.map_or_else(never, at);
-        while let Some(waiting) = &mut driver.waiting {
+        while driver.waiting.is_some() {
             if until.is_some_and(|until| self.time.is_manual() || until <= self.now()) {
                 return;
             }
@@ -135,20 +135,27 @@ impl Shared {
                 if core.stop || core.abandoned {
                     return;
                 }
+                if core.gives_up(driver) {
+                    drop(core);
+                    self.dispatch(driver);
+                    return;
+                }
                 *self.stop_signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
             }
             // To whoever publishes meanwhile the loop is as busy as in a callback.
             self.in_user_code.store(true, Ordering::Release);
-            if let Some(sender) = waiting.senders.last() {
-                select! {
-                    send(sender, waiting.message.clone()) -> sent => {
-                        if sent.is_err() {
-                            self.callbacks.receivers.remove(sender);
+            if let Some(waiting) = &mut driver.waiting {
+                if let Some(sender) = waiting.senders.last() {
+                    select! {
+                        send(sender, waiting.message.clone()) -> sent => {
+                            if sent.is_err() {
+                                self.callbacks.receivers.remove(sender);
+                            }
+                            waiting.senders.pop();
                         }
-                        waiting.senders.pop();
+                        recv(stopped) -> _ => {}
+                        recv(over) -> _ => {}
                     }
-                    recv(stopped) -> _ => {}
-                    recv(over) -> _ => {}
                 }
             }
             self.in_user_code.store(false, Ordering::Release);

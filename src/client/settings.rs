@@ -524,7 +524,10 @@ impl Shared {
             return Err(Error::InvalidState("not while a network loop runs"));
         };
         driver.reset();
-        self.drop_connection(&mut core);
+        self.close_quietly(&mut core);
+        drop(core);
+        self.dispatch(&mut driver);
+        core = self.lock();
         drop(core.session.drop_outgoing());
         core.session.abandon();
         let kept = crate::session::Settings {
@@ -553,7 +556,7 @@ impl Shared {
         core.callback_error = None;
         core.last_reason = None;
         core.driver = Some(driver);
-        self.notify(&core);
+        self.changed.notify_all();
         drop(core);
         // Not under the lock, see `Client::configure`.
         drop(previous);

@@ -21,6 +21,7 @@ use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Line, Tracker};
+use super::write::HIGH_WATER;
 use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ pub(crate) struct Shared {
     /// The handles of the user; those lent to callbacks do not count.
     pub(super) handles: AtomicUsize,
     pub(super) user_data: Mutex<Option<Arc<dyn std::any::Any + Send + Sync>>>,
-    /// Set by `loop_stop` for the time of a wait inside the dispatcher.
+    /// While the loop waits for room in a channel: dropping it ends the wait.
     pub(super) stop_signal: Mutex<Option<crossbeam_channel::Sender<()>>>,
     pub(super) logger: AtomicBool,
     /// The driver is running callbacks: it writes nothing until they return.
@@ -121,6 +122,8 @@ pub(crate) struct Core {
 pub(crate) struct Writing {
     /// Bytes taken out of the session that the socket did not take yet.
     pub(super) rest: OutBuffer,
+    /// How many bytes of answers to the peer were put into the output since it was empty.
+    pub(super) answers: usize,
     /// Somebody is inside a write.
     pub(super) busy: bool,
     /// The socket takes no more until it is reported writable.
@@ -196,6 +199,12 @@ pub(crate) enum Happening {
         reason: DisconnectReason,
         properties: Properties,
     },
+    /// A socket is gone whose connection did not count.
+    SocketClosed {
+        socket: Arc<Socket>,
+    },
+    /// Something to be logged as a warning, once the lock is free.
+    Note(String),
 }
 
 impl Shared {
@@ -236,6 +245,7 @@ impl Shared {
                 accepted_at: None,
                 writing: Writing {
                     rest: OutBuffer::default(),
+                    answers: 0,
                     busy: false,
                     blocked: false,
                     writable: 0,
@@ -307,6 +317,16 @@ impl Shared {
             // Fails only where the system is out of resources; the driver then wakes at its next deadline.
             let _ = waker.wake();
         }
+    }
+
+    /// Ends the wait of a loop for room in a channel.
+    pub(super) fn interrupt(&self) {
+        let signal = self
+            .stop_signal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(signal);
     }
 
     /// Tells calls that wait to look again: on the condition variable, or in the poll, if it is one of them that drives.
@@ -406,6 +426,16 @@ impl Core {
         self.running = Some(running);
         self.runs += 1;
         self.stop = false;
+    }
+
+    /// Leaves a warning to be logged: a logger is the user's code, which must not run under the lock.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.happenings.push_back(Happening::Note(text.into()));
+    }
+
+    /// Whether the peer makes us answer without reading the answers: then it is not read from either.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.writing.answers >= HIGH_WATER
     }
 
     /// Bytes that wait for the socket.

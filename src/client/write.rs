@@ -55,6 +55,7 @@ impl Shared {
             }
             if bytes.is_empty() {
                 core.writing.rest = bytes;
+                core.writing.answers = 0;
                 self.after_write(&mut core);
                 return core;
             }

@@ -317,3 +317,38 @@ fn a_missing_ping_answer_ends_the_connection() {
     assert!(matches!(end_of(&ended), DisconnectReason::KeepAlive));
     assert!(ended.recv_timeout(Duration::from_millis(20)).is_err());
 }
+
+#[test]
+fn a_peer_that_asks_without_reading_the_answers_is_not_read_any_more() {
+    let server = Server::listen();
+    let client = Client::new("asked");
+    client.loop_start().unwrap();
+    client.connect(server.address()).unwrap();
+    let mut stream = server.accept();
+    read_packet(&mut stream);
+    stream.write_all(b"\x20\x02\x00\x00").unwrap();
+    client.wait_for_connect(LONG).unwrap();
+
+    // PINGREQs, until the client takes no more.
+    stream.set_nonblocking(true).unwrap();
+    let pings = b"\xc0\x00".repeat(32 * 1024);
+    let (mut sent, mut last) = (0, Instant::now());
+    while last.elapsed() < Duration::from_millis(300) && sent < 256 << 20 {
+        // Whole packets: an odd number of bytes is made even.
+        match stream.write(&pings[sent % 2..]) {
+            Ok(count) => (sent, last) = (sent + count, Instant::now()),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+    assert!(sent < 256 << 20, "the client reads on and on");
+    assert!(client.stats().output_bytes < 1 << 20, "{:?}", client.stats());
+
+    // Each is answered once the peer reads.
+    stream.set_nonblocking(false).unwrap();
+    let mut answers = 0;
+    let mut scratch = vec![0; 64 * 1024];
+    while answers < sent / 2 * 2 {
+        answers += stream.read(&mut scratch).unwrap();
+    }
+    assert!(client.is_connected());
+}

@@ -185,3 +185,51 @@ fn pings_go_on_while_a_channel_is_full() {
     assert_eq!(texts(messages.take(3)), ["0", "1", "2"]);
     assert!(client.is_connected());
 }
+
+#[test]
+fn disconnect_ends_the_connection_although_a_channel_is_full() {
+    let client = mqtt::Client::new("leaves");
+    let messages = client.messages(1);
+    let closed = Events::new();
+    let report = closed.sink();
+    client
+        .on_disconnect(move |client, flags, _, _| report((client.is_connected(), flags.reason.to_string())));
+    let (_peer, mut connection) = running_with_peer(&client);
+    for number in 0..5 {
+        connection.send(&publish_packet(0x30, "t", 0, &number.to_string()));
+    }
+    eventually("the channel is full", || messages.receiver().is_full());
+    client.disconnect().unwrap();
+    assert_eq!(closed.next(), (false, "disconnect requested".to_owned()));
+    client.loop_stop().unwrap();
+
+    // The same, where the loop was stopped before.
+    assert!(messages.try_recv().unwrap().is_some());
+    client.loop_start().unwrap();
+    let (_peer, mut connection) = {
+        let peer = Peer::listen();
+        let connection = connect_to(&client, &peer);
+        (peer, connection)
+    };
+    for number in 0..5 {
+        connection.send(&publish_packet(0x30, "t", 0, &number.to_string()));
+    }
+    eventually("the channel is full", || messages.receiver().is_full());
+    client.loop_stop().unwrap();
+    client.disconnect().unwrap();
+    assert_eq!(closed.next(), (false, "disconnect requested".to_owned()));
+}
+
+#[test]
+fn another_connection_is_followed_although_a_channel_is_full() {
+    let client = mqtt::Client::new("moves");
+    let messages = client.messages(1);
+    let (_peer, mut connection) = running_with_peer(&client);
+    for number in 0..5 {
+        connection.send(&publish_packet(0x30, "t", 0, &number.to_string()));
+    }
+    eventually("the channel is full", || messages.receiver().is_full());
+    let other = Peer::listen();
+    let _connection = connect_to(&client, &other);
+    assert!(client.is_connected());
+}
