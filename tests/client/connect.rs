@@ -514,3 +514,64 @@ fn a_connection_that_the_peer_has_ended_is_closed_before_the_next_attempt() {
     connection.close_output();
     connection.expect_close();
 }
+
+#[test]
+fn disconnect_ends_an_attempt_that_another_thread_is_making() {
+    let hole = BlackHole::new();
+    let client = mqtt::Client::new("interrupted");
+    let seen = Events::new();
+    let report = seen.sink();
+    client.on_pre_connect(move |_| report(()));
+    client.connect_timeout_set(60).unwrap();
+    let connecting = std::thread::spawn({
+        let (client, address) = (client.clone(), hole.address());
+        move || client.connect(address)
+    });
+    seen.next();
+    let started = Instant::now();
+    assert!(matches!(client.disconnect(), Err(Error::NotConnected)));
+    assert!(matches!(connecting.join().unwrap(), Err(Error::NotConnected)));
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn the_goodbye_of_a_server_of_mqtt_5_is_told_with_its_reason() {
+    let broker = listen();
+    let client = mqtt::Client::builder("dismissed").protocol(mqtt::MQTTv5).build();
+    client.reconnect_on_failure_set(false);
+    let seen = Events::new();
+    let report = seen.sink();
+    client.on_disconnect(move |client, flags, reason, _| {
+        report((
+            flags.is_disconnect_packet_from_server,
+            reason,
+            client.is_connected(),
+        ));
+    });
+    start(&client, &broker);
+    assert!(broker.disconnect_client_with("dismissed", ReasonCode::SERVER_SHUTTING_DOWN));
+    assert_eq!(seen.next(), (true, ReasonCode::SERVER_SHUTTING_DOWN, false));
+    let result = client.loop_stop();
+    assert!(
+        matches!(result, Err(Error::ServerDisconnect(code)) if code == 0x8b),
+        "{result:?}"
+    );
+    assert!(seen.so_far().is_empty());
+}
+
+#[test]
+fn two_clients_with_one_id_keep_growing_apart() {
+    let broker = listen();
+    let first = running("same", &broker);
+    let second = running("same", &broker);
+    // Each throws the other one out; with delays from 1 s on there are few attempts, not one after the other.
+    eventually("one is thrown out", || {
+        !(first.is_connected() && second.is_connected())
+    });
+    let connections = broker
+        .log()
+        .iter()
+        .filter(|line| line.starts_with("New connection"))
+        .count();
+    assert!(connections <= 4, "{connections}");
+}

@@ -460,3 +460,34 @@ fn a_connection_made_again_by_hand_sends_what_is_left() {
     connection.send(&ack_packet(0x40, info.mid));
     info.wait_for_publish(PATIENCE).unwrap();
 }
+
+#[test]
+fn what_a_lost_session_means_for_unfinished_messages_is_a_policy() {
+    use mqtt::OnSessionLost::{Discard, Resend, ResendQos1Only};
+    for (policy, qos1, qos2) in [
+        (Resend, true, true),
+        (ResendQos1Only, true, false),
+        (Discard, false, false),
+    ] {
+        let client = mqtt::Client::new("policy");
+        client.on_session_lost_set(policy);
+        client.reconnect_delay_set(0.01, 0.01).unwrap();
+        let (peer, mut connection) = running_with_peer(&client);
+        let one = client.publish_with("t", "one", 1, false).unwrap();
+        let two = client.publish_with("t", "two", 2, false).unwrap();
+        connection.expect_packet(0x32);
+        connection.expect_packet(0x34);
+        drop(connection);
+        let mut connection = peer.accept_client();
+        for (info, sent_again, dup) in [(&one, qos1, 0x3a), (&two, qos2, 0x3c)] {
+            if sent_again {
+                connection.expect_packet(dup);
+            } else {
+                let lost = Error::Dropped(DropReason::SessionLost);
+                let result = info.wait_for_publish(PATIENCE).unwrap_err();
+                assert_eq!(result.to_string(), lost.to_string(), "{policy:?}");
+            }
+        }
+        client.drop_out_messages();
+    }
+}
