@@ -1,9 +1,12 @@
-//! Starts a real mosquitto for the tests of this package, runs programs against it through a recording proxy, and
-//! compares what they print and send with the recorded transcripts of the Python programs they were ported from.
+//! Starts brokers for the tests of this package: a real mosquitto, and the crate's own, which is held to the same tests.
+//! Runs programs against them through a recording proxy, and compares what they print and send with the recorded
+//! transcripts of the Python programs they were ported from.
 //!
-//! Nothing in here uses the crate's codec: what these tests see of the wire must not depend on what they test.
+//! Nothing else in here uses the crate's codec: what these tests see of the wire must not depend on what they test.
 
+pub mod broker;
 pub mod compare;
+pub mod log;
 pub mod mosquitto;
 #[path = "../../support/peer.rs"]
 pub mod peer;
@@ -14,5 +17,6 @@ pub mod transcript;
 pub mod vendored;
 pub mod wire;
 
+pub use broker::{Broker, BrokerKind};
 pub use mosquitto::Mosquitto;
 pub use proxy::Proxy;

@@ -4,16 +4,18 @@
 //! Debian puts it, outside of most users' PATH), else one built from source ([`vendored`](crate::vendored)).
 //! `CALLMQ_MOSQUITTO=build` asks for the last one at once.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use crate::broker::Broker;
+use crate::log::Log;
 use crate::vendored;
 
 /// How long the broker may take to start.
@@ -90,73 +92,6 @@ impl Mosquitto {
     /// Starts a broker that lets everybody in.
     pub fn start() -> Self {
         Config::default().start()
-    }
-
-    /// The port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Host and port, as `connect` takes them.
-    pub fn address(&self) -> (&'static str, u16) {
-        ("127.0.0.1", self.port)
-    }
-
-    /// Ends the broker as an administrator would.
-    pub fn stop(&mut self) {
-        let Some(mut child) = self.child.take() else {
-            return;
-        };
-        // The standard library can only kill; the shell has the signal that lets mosquitto put its things in order.
-        let asked = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {}", child.id())])
-            .status();
-        if !asked.is_ok_and(|status| status.success()) {
-            let _ = child.kill();
-        }
-        self.wait_for_end(child);
-    }
-
-    /// Ends the broker as a power cut would.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            self.wait_for_end(child);
-        }
-    }
-
-    /// Starts the broker again on the same port, with the same configuration.
-    pub fn restart(&mut self) {
-        self.stop();
-        let deadline = Instant::now() + START;
-        while let Err(error) = self.launch() {
-            assert!(Instant::now() < deadline, "{error}");
-        }
-    }
-
-    /// What the broker has logged since it started: ports are `<port>`, client ids that it invented are `auto-<UUID>`.
-    pub fn log(&self) -> Vec<String> {
-        self.log.about_clients()
-    }
-
-    /// Waits until the log has a line that contains `text`.
-    ///
-    /// # Panics
-    ///
-    /// When there is none within 10 seconds.
-    pub fn wait_for_log(&self, text: &str) {
-        if !self.log.wait(Duration::from_secs(10), |lines| {
-            lines.iter().any(|line| mask(line).contains(text))
-        }) {
-            panic!("the broker's log has no line with {text:?}:\n{}", self.log.text());
-        }
-    }
-
-    /// Waits until the log has `count` lines, or for `time`.
-    pub fn wait_for_lines(&self, count: usize, time: Duration) {
-        self.log.wait(time, |lines| {
-            lines.iter().filter(|line| !is_about_itself(line)).count() >= count
-        });
     }
 
     fn prepare(config: &Config, program: &Path) -> Self {
@@ -262,103 +197,49 @@ impl Mosquitto {
     }
 }
 
+impl Broker for Mosquitto {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn lines(&self) -> &Log {
+        &self.log
+    }
+
+    fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        // The standard library can only kill; the shell has the signal that lets mosquitto put its things in order.
+        let asked = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", child.id())])
+            .status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = child.kill();
+        }
+        self.wait_for_end(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            self.wait_for_end(child);
+        }
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        let deadline = Instant::now() + START;
+        while let Err(error) = self.launch() {
+            assert!(Instant::now() < deadline, "{error}");
+        }
+    }
+}
+
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.kill();
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// What the broker has written, across its restarts.
-#[derive(Debug, Default)]
-struct Log {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lines: Vec<String>,
-    closed: bool,
-}
-
-impl Log {
-    /// Prepares for a new process; returns how many lines there are from earlier ones.
-    fn open(&self) -> usize {
-        let mut state = self.state.lock().unwrap();
-        state.closed = false;
-        state.lines.len()
-    }
-
-    fn read(&self, from: impl Read) {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            self.state.lock().unwrap().lines.push(line);
-            self.changed.notify_all();
-        }
-        self.state.lock().unwrap().closed = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until the lines fulfil a condition, the process ends, or the time is over; returns whether they do.
-    fn wait(&self, time: Duration, condition: impl Fn(&[String]) -> bool) -> bool {
-        let state = self.state.lock().unwrap();
-        let open = |state: &mut State| !state.closed && !condition(&state.lines);
-        let (state, _) = self.changed.wait_timeout_while(state, time, open).unwrap();
-        condition(&state.lines)
-    }
-
-    fn about_clients(&self) -> Vec<String> {
-        let state = self.state.lock().unwrap();
-        state
-            .lines
-            .iter()
-            .filter(|line| !is_about_itself(line))
-            .map(|line| mask(line))
-            .collect()
-    }
-
-    fn text(&self) -> String {
-        self.state.lock().unwrap().lines.join("\n")
-    }
-
-    fn forget(&self) {
-        self.state.lock().unwrap().lines.clear();
-    }
-}
-
-/// Whether a line tells of the broker's own start and end.
-fn is_about_itself(line: &str) -> bool {
-    const STARTS: [&str; 6] = [
-        "mosquitto version ",
-        "Config loaded ",
-        "Opening ",
-        "Saving in-memory ",
-        "Warning: ",
-        "Error: ",
-    ];
-    STARTS.iter().any(|start| line.starts_with(start))
-}
-
-/// Replaces what differs from run to run.
-fn mask(line: &str) -> String {
-    let mut text = line.to_string();
-    for before in ["127.0.0.1:", "on port "] {
-        if let Some((left, right)) = text.split_once(before) {
-            text = format!(
-                "{left}{before}<port>{}",
-                right.trim_start_matches(|c: char| c.is_ascii_digit())
-            );
-        }
-    }
-    let Some((left, right)) = text.split_once("auto-") else {
-        return text;
-    };
-    match right
-        .get(..36)
-        .filter(|id| id.chars().all(|c| c.is_ascii_hexdigit() || c == '-'))
-    {
-        Some(_) => format!("{left}auto-<UUID>{}", &right[36..]),
-        None => text,
     }
 }
 
@@ -423,21 +304,6 @@ fn find(named: Option<PathBuf>) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_and_invented_client_ids_are_masked() {
-        let line = "New client connected from 127.0.0.1:40312 as auto-7D1C0D4E-9D3A-0B44-6A4B-3A1F86C6B8B1 (p2, c1, k60).";
-        assert_eq!(
-            mask(line),
-            "New client connected from 127.0.0.1:<port> as auto-<UUID> (p2, c1, k60)."
-        );
-        let line = "New connection from 127.0.0.1:40312 on port 1883.";
-        assert_eq!(mask(line), "New connection from 127.0.0.1:<port> on port <port>.");
-        assert_eq!(
-            mask("Received SUBSCRIBE from auto-pilot"),
-            "Received SUBSCRIBE from auto-pilot"
-        );
-    }
 
     #[test]
     fn a_program_that_is_no_broker_is_reported_with_what_it_said() {

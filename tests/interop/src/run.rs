@@ -6,8 +6,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::broker::{Broker, BrokerKind};
 use crate::compare;
-use crate::mosquitto::Mosquitto;
 use crate::program::{Outcome, Program};
 use crate::proxy::{Event, Proxy, Record};
 use crate::transcript::Transcript;
@@ -39,17 +39,18 @@ impl Run {
 ///
 /// With `message`, somebody else publishes this topic and payload after two seconds, straight to the broker.
 pub fn alone(
+    kind: BrokerKind,
     transcript: &Transcript,
     mut command: Command,
     delay: Duration,
     message: Option<(&str, &str)>,
 ) -> Run {
-    let mut broker = Mosquitto::start();
+    let mut broker = kind.start();
     let proxy = Proxy::start(broker.port(), delay);
     let program = Program::start(&mut command, proxy.port(), transcript.stdin.clone());
     if let Some((topic, payload)) = message {
         thread::sleep(Duration::from_secs(2));
-        publish(&broker, topic, payload);
+        publish(&*broker, topic, payload);
     }
     let outcome = program.wait(LONGEST);
     let packets = finished(&proxy);
@@ -63,10 +64,15 @@ pub fn alone(
 }
 
 /// Runs a receiver that never ends, two seconds later the sender, and one second after its end stops the receiver.
-pub fn pair(receiver: (&Transcript, Command), sender: (&Transcript, Command), delay: Duration) -> (Run, Run) {
+pub fn pair(
+    kind: BrokerKind,
+    receiver: (&Transcript, Command),
+    sender: (&Transcript, Command),
+    delay: Duration,
+) -> (Run, Run) {
     let (received, mut receiver) = receiver;
     let (sent, mut sender) = sender;
-    let mut broker = Mosquitto::start();
+    let mut broker = kind.start();
     let (proxy1, proxy2) = (
         Proxy::start(broker.port(), delay),
         Proxy::start(broker.port(), delay),
@@ -108,7 +114,7 @@ fn finished(proxy: &Proxy) -> Vec<Record> {
 }
 
 /// Publishes with bare packets, so that the tests need no second client.
-fn publish(broker: &Mosquitto, topic: &str, payload: &str) {
+fn publish(broker: &dyn Broker, topic: &str, payload: &str) {
     let mut stream = TcpStream::connect(broker.address()).unwrap();
     stream
         .write_all(b"\x10\x15\x00\x04MQTT\x04\x02\x00\x3c\x00\x09companion")

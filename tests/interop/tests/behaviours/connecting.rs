@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use callmq::client::{self as mqtt, Client, ConnectOptions, Error};
-use interop::Mosquitto;
-use interop::mosquitto::{Config, PASSWORD, USER, free_port};
+use interop::mosquitto::{PASSWORD, USER, free_port};
 use interop::peer::{CONNACK, Peer};
+use interop::{BrokerKind, on_each_broker};
 use socket2::{Domain, Socket, Type};
 
 use crate::journal::{AT_ONCE, Journal, timed, wait_until};
@@ -211,9 +211,9 @@ fn b2_11_connect_works_again_after_disconnect_and_loop_stop() {
     journal.wait_for_times("connect 0", 2);
 }
 
-#[test]
-fn b2_12_wrong_credentials_are_told_to_both_callbacks() {
-    let broker = Config::default().password().start();
+on_each_broker!(b2_12_wrong_credentials_are_told_to_both_callbacks);
+fn b2_12_wrong_credentials_are_told_to_both_callbacks(kind: BrokerKind) {
+    let broker = kind.start_with_password();
     for credentials in [None, Some((USER, "wrong")), Some(("bob", PASSWORD))] {
         let client = Client::new("b2");
         let journal = Journal::of(&client);
@@ -230,9 +230,9 @@ fn b2_12_wrong_credentials_are_told_to_both_callbacks() {
     client.connect_and_wait(broker.address(), 5).unwrap();
 }
 
-#[test]
-fn b2_13_a_started_loop_tries_again_after_a_refusal() {
-    let broker = Config::default().password().start();
+on_each_broker!(b2_13_a_started_loop_tries_again_after_a_refusal);
+fn b2_13_a_started_loop_tries_again_after_a_refusal(kind: BrokerKind) {
+    let broker = kind.start_with_password();
     let client = soon_back("b2");
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -246,9 +246,9 @@ fn b2_13_a_started_loop_tries_again_after_a_refusal() {
     );
 }
 
-#[test]
-fn b2_14_a_stepped_loop_returns_the_refusal_and_does_not_try_again() {
-    let broker = Config::default().password().start();
+on_each_broker!(b2_14_a_stepped_loop_returns_the_refusal_and_does_not_try_again);
+fn b2_14_a_stepped_loop_returns_the_refusal_and_does_not_try_again(kind: BrokerKind) {
+    let broker = kind.start_with_password();
     let client = Client::new("b2");
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -259,9 +259,9 @@ fn b2_14_a_stepped_loop_returns_the_refusal_and_does_not_try_again() {
     assert_eq!(journal.lines(), ["connect 5", REFUSED]);
 }
 
-#[test]
-fn b2_15_loop_forever_returns_the_refusal_when_it_is_not_to_reconnect() {
-    let broker = Config::default().password().start();
+on_each_broker!(b2_15_loop_forever_returns_the_refusal_when_it_is_not_to_reconnect);
+fn b2_15_loop_forever_returns_the_refusal_when_it_is_not_to_reconnect(kind: BrokerKind) {
+    let broker = kind.start_with_password();
     let client = Client::builder("b2").reconnect_on_failure(false).build();
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -269,9 +269,9 @@ fn b2_15_loop_forever_returns_the_refusal_when_it_is_not_to_reconnect() {
     assert_eq!(journal.lines(), ["connect 5", REFUSED]);
 }
 
-#[test]
-fn b2_16_disconnect_in_on_connect_ends_the_attempts_after_a_refusal() {
-    let broker = Config::default().password().start();
+on_each_broker!(b2_16_disconnect_in_on_connect_ends_the_attempts_after_a_refusal);
+fn b2_16_disconnect_in_on_connect_ends_the_attempts_after_a_refusal(kind: BrokerKind) {
+    let broker = kind.start_with_password();
     let client = soon_back("b2");
     let journal = Journal::of(&client);
     let j = journal.clone();
@@ -371,9 +371,9 @@ fn b2_20_a_server_that_never_answers_connect_is_given_up() {
     );
 }
 
-#[test]
-fn b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever() {
-    let broker = Mosquitto::start();
+on_each_broker!(b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever);
+fn b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever(kind: BrokerKind) {
+    let broker = kind.start();
     let clients = [Client::new("twin"), Client::new("twin")];
     let journals = clients.each_ref().map(Journal::of);
     for client in &clients {
@@ -394,9 +394,9 @@ fn b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever() {
     );
 }
 
-#[test]
-fn b2_22_on_connect_is_told_whether_the_server_has_a_session() {
-    let broker = Mosquitto::start();
+on_each_broker!(b2_22_on_connect_is_told_whether_the_server_has_a_session);
+fn b2_22_on_connect_is_told_whether_the_server_has_a_session(kind: BrokerKind) {
+    let broker = kind.start();
     for (attempt, expected) in [(1, "connect 0"), (2, "connect 0 session")] {
         let client = Client::builder("b2").clean_session(false).build();
         let journal = Journal::of(&client);

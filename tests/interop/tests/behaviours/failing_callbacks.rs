@@ -7,7 +7,7 @@ use std::time::Duration;
 use callmq::client::{Client, Error, Result};
 use interop::mosquitto::free_port;
 use interop::peer::Peer;
-use interop::{Mosquitto, Proxy};
+use interop::{BrokerKind, Proxy, on_each_broker};
 
 use crate::journal::Journal;
 use crate::packets::{PUBACK, QOS1, ack, publish, publish_with, soon_back, started, stepped, suback};
@@ -178,9 +178,9 @@ fn b9_04_a_message_whose_callback_failed_is_not_handled_again() {
     assert_eq!(journal.lines(), ["1", "2"]);
 }
 
-#[test]
-fn b9_05_a_message_whose_callback_failed_is_not_acknowledged_and_comes_again() {
-    let broker = Mosquitto::start();
+on_each_broker!(b9_05_a_message_whose_callback_failed_is_not_acknowledged_and_comes_again);
+fn b9_05_a_message_whose_callback_failed_is_not_acknowledged_and_comes_again(kind: BrokerKind) {
+    let broker = kind.start();
     let proxy = Proxy::start(broker.port(), Duration::ZERO);
     let client = Client::builder("b9").clean_session(false).build();
     client.reconnect_delay_set(0.05, 0.05).unwrap();

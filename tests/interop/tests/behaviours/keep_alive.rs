@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use callmq::client::{Client, Error};
-use interop::Mosquitto;
 use interop::peer::Peer;
+use interop::{BrokerKind, on_each_broker};
 
 use crate::journal::Journal;
 use crate::packets::{PINGREQ, PINGRESP, soon_back};
@@ -100,9 +100,9 @@ fn b10_03_a_ping_without_an_answer_ends_the_connection_once() {
     );
 }
 
-#[test]
-fn b10_04_without_a_loop_the_broker_gives_the_client_up() {
-    let broker = Mosquitto::start();
+on_each_broker!(b10_04_without_a_loop_the_broker_gives_the_client_up);
+fn b10_04_without_a_loop_the_broker_gives_the_client_up(kind: BrokerKind) {
+    let broker = kind.start();
     let client = Client::new("b10");
     let journal = Journal::of(&client);
     let (host, port) = broker.address();

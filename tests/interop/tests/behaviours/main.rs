@@ -1,7 +1,9 @@
 //! How the client behaves, one test for each fact that was measured of paho-mqtt: the same, or better where its users
 //! suffer. The number in a test's name is that of the fact: section and row of the list of behaviours.
 //!
-//! Where a fact is about a broker the tests run a mosquitto; where it is about odd input, a scripted peer.
+//! Where a fact is about odd input or exact times the tests run a scripted peer. Where it is about a broker they run
+//! twice, with mosquitto and with the crate's own. None is left out: the few that wait in real time wait for the broker
+//! (a keep alive that is exceeded, clients that throw each other out), and they sleep while others run.
 
 mod connecting;
 mod failing_callbacks;

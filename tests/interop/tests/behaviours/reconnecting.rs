@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use callmq::client::{Client, Error, OnSessionLost};
 use interop::peer::{CONNACK, Peer};
-use interop::{Mosquitto, Proxy};
+use interop::{BrokerKind, Proxy, on_each_broker};
 
 use crate::journal::{AT_ONCE, Journal, timed, wait_until};
 use crate::packets::{
@@ -40,9 +40,9 @@ fn assert_delays(gaps: &[f64], delays: &[f64]) {
     );
 }
 
-#[test]
-fn b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once() {
-    let mut broker = Mosquitto::start();
+on_each_broker!(b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once);
+fn b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once(kind: BrokerKind) {
+    let mut broker = kind.start();
     let client = Client::new("b5");
     client.reconnect_delay_set(60, 60).unwrap();
     let journal = Journal::of(&client);
@@ -86,9 +86,9 @@ fn b5_02_the_delay_doubles_up_to_the_longest() {
     );
 }
 
-#[test]
-fn b5_03_a_broker_that_returns_is_found_at_the_next_attempt() {
-    let mut broker = Mosquitto::start();
+on_each_broker!(b5_03_a_broker_that_returns_is_found_at_the_next_attempt);
+fn b5_03_a_broker_that_returns_is_found_at_the_next_attempt(kind: BrokerKind) {
+    let mut broker = kind.start();
     let client = soon_back("b5");
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -159,10 +159,10 @@ fn b5_06_the_wait_is_ended_at_once_by_disconnect_and_by_loop_stop() {
     }
 }
 
-#[test]
-fn b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session() {
+on_each_broker!(b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session);
+fn b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session(kind: BrokerKind) {
     for (clean, second) in [(true, "connect 0"), (false, "connect 0 session")] {
-        let broker = Mosquitto::start();
+        let broker = kind.start();
         let proxy = Proxy::start(broker.port(), Duration::ZERO);
         let client = Client::builder("b5").clean_session(clean).build();
         client.reconnect_delay_set(0.05, 0.05).unwrap();
@@ -176,9 +176,9 @@ fn b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session() {
     }
 }
 
-#[test]
-fn b5_07_a_broker_that_restarted_has_no_session() {
-    let mut broker = Mosquitto::start();
+on_each_broker!(b5_07_a_broker_that_restarted_has_no_session);
+fn b5_07_a_broker_that_restarted_has_no_session(kind: BrokerKind) {
+    let mut broker = kind.start();
     let client = Client::builder("b5").clean_session(false).build();
     client.reconnect_delay_set(0.05, 0.05).unwrap();
     let journal = Journal::of(&client);
@@ -192,8 +192,8 @@ fn b5_07_a_broker_that_restarted_has_no_session() {
 }
 
 /// A subscriber that is cut off while somebody publishes, and what it gets.
-fn messages_around_a_loss(clean: bool) -> Vec<String> {
-    let broker = Mosquitto::start();
+fn messages_around_a_loss(kind: BrokerKind, clean: bool) -> Vec<String> {
+    let broker = kind.start();
     let proxy = Proxy::start(broker.port(), Duration::ZERO);
     let client = Client::builder("b5").clean_session(clean).build();
     client.reconnect_delay_set(0.3, 0.3).unwrap();
@@ -228,16 +228,16 @@ fn messages_around_a_loss(clean: bool) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn b5_08_a_clean_session_misses_messages_but_not_its_subscriptions() {
+on_each_broker!(b5_08_a_clean_session_misses_messages_but_not_its_subscriptions);
+fn b5_08_a_clean_session_misses_messages_but_not_its_subscriptions(kind: BrokerKind) {
     // With paho-mqtt the subscription is gone as well.
-    assert_eq!(messages_around_a_loss(true), ["message t afterwards"]);
+    assert_eq!(messages_around_a_loss(kind, true), ["message t afterwards"]);
 }
 
-#[test]
-fn b5_08_a_kept_session_delivers_what_was_published_meanwhile() {
+on_each_broker!(b5_08_a_kept_session_delivers_what_was_published_meanwhile);
+fn b5_08_a_kept_session_delivers_what_was_published_meanwhile(kind: BrokerKind) {
     assert_eq!(
-        messages_around_a_loss(false),
+        messages_around_a_loss(kind, false),
         ["message t meanwhile", "message t afterwards"]
     );
 }

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use callmq::client::{Client, Error};
-use interop::Mosquitto;
 use interop::peer::Peer;
 use interop::program::{Program, example};
+use interop::{BrokerKind, on_each_broker};
 
 use crate::journal::{AT_ONCE, Journal, timed};
 use crate::packets::{PUBACK, QOS1, ack, publish, publish_with, soon_back, started, stepped};
@@ -193,11 +193,12 @@ fn b4_10_loop_forever_returns_a_loss_when_it_is_not_to_reconnect() {
 }
 
 #[cfg(unix)]
-#[test]
-fn b4_11_a_signal_ends_the_program_without_a_goodbye() {
+on_each_broker!(b4_11_a_signal_ends_the_program_without_a_goodbye);
+#[cfg(unix)]
+fn b4_11_a_signal_ends_the_program_without_a_goodbye(kind: BrokerKind) {
     use std::os::unix::process::ExitStatusExt;
 
-    let broker = Mosquitto::start();
+    let broker = kind.start();
     let program = Program::start(
         &mut Command::new(example("t1_receive_forever")),
         broker.port(),

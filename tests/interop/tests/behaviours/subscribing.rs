@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use callmq::client::{Client, Error, Message};
 use crossbeam_channel::bounded;
-use interop::Mosquitto;
 use interop::peer::Peer;
+use interop::{BrokerKind, on_each_broker};
 
 use crate::journal::Journal;
 use crate::packets::{
@@ -176,9 +176,9 @@ fn b7_06_filter_callbacks_come_first_and_on_message_gets_the_rest() {
     );
 }
 
-#[test]
-fn b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag() {
-    let broker = Mosquitto::start();
+on_each_broker!(b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag);
+fn b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag(kind: BrokerKind) {
+    let broker = kind.start();
     let client = Client::new("b7");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let s = Arc::clone(&seen);

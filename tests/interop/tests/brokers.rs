@@ -1,14 +1,14 @@
-//! The broker that the other tests run against: found or built, started, restarted, ended.
+//! The brokers that the other tests run against: found or built, started, restarted, ended.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use interop::mosquitto::{Config, Mosquitto};
-use interop::vendored;
+use interop::mosquitto::Config;
+use interop::{Broker, BrokerKind, on_each_broker, vendored};
 
 const CONNECT: &[u8] = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05probe";
 
-fn connack(broker: &Mosquitto) -> [u8; 4] {
+fn connack(broker: &dyn Broker) -> [u8; 4] {
     let mut stream = TcpStream::connect(broker.address()).unwrap();
     stream.write_all(CONNECT).unwrap();
     let mut answer = [0; 4];
@@ -16,10 +16,10 @@ fn connack(broker: &Mosquitto) -> [u8; 4] {
     answer
 }
 
-#[test]
-fn a_broker_accepts_connections_and_its_log_is_masked() {
-    let broker = Mosquitto::start();
-    assert_eq!(connack(&broker), [0x20, 2, 0, 0]);
+on_each_broker!(a_broker_accepts_connections_and_its_log_is_masked);
+fn a_broker_accepts_connections_and_its_log_is_masked(kind: BrokerKind) {
+    let broker = kind.start();
+    assert_eq!(connack(&*broker), [0x20, 2, 0, 0]);
     broker.wait_for_log("Client probe closed its connection.");
     let expected = [
         "New connection from 127.0.0.1:<port> on port <port>.",
@@ -31,10 +31,10 @@ fn a_broker_accepts_connections_and_its_log_is_masked() {
     assert_eq!(broker.log(), expected);
 }
 
-#[test]
-fn a_broker_with_a_password_lets_nobody_in_without() {
-    let broker = Config::default().password().start();
-    assert_eq!(connack(&broker), [0x20, 2, 0, 5]);
+on_each_broker!(a_broker_with_a_password_lets_nobody_in_without);
+fn a_broker_with_a_password_lets_nobody_in_without(kind: BrokerKind) {
+    let broker = kind.start_with_password();
+    assert_eq!(connack(&*broker), [0x20, 2, 0, 5]);
     broker.wait_for_log("Client <unknown> disconnected, not authorised.");
     assert!(
         broker.log()[0].starts_with("New connection"),
@@ -42,20 +42,20 @@ fn a_broker_with_a_password_lets_nobody_in_without() {
     );
 }
 
-#[test]
-fn a_broker_comes_back_on_the_same_port() {
-    let mut broker = Mosquitto::start();
+on_each_broker!(a_broker_comes_back_on_the_same_port);
+fn a_broker_comes_back_on_the_same_port(kind: BrokerKind) {
+    let mut broker = kind.start();
     let address = broker.address();
     broker.kill();
     assert!(TcpStream::connect(address).is_err(), "the broker is still there");
     broker.restart();
     assert_eq!(broker.address(), address);
-    assert_eq!(connack(&broker), [0x20, 2, 0, 0]);
+    assert_eq!(connack(&*broker), [0x20, 2, 0, 0]);
 }
 
-#[test]
-fn a_broker_ends_with_its_value() {
-    let broker = Mosquitto::start();
+on_each_broker!(a_broker_ends_with_its_value);
+fn a_broker_ends_with_its_value(kind: BrokerKind) {
+    let broker = kind.start();
     let address = broker.address();
     drop(broker);
     assert!(TcpStream::connect(address).is_err(), "the broker is still there");
