@@ -95,7 +95,8 @@ struct Tracked {
 struct Progress {
     delivery: Delivery,
     granted: Vec<ReasonCode>,
-    finished: Option<Sender<Result<()>>>,
+    /// Who asked for the outcome.
+    finished: Vec<Sender<Result<()>>>,
 }
 
 impl Tracker {
@@ -103,7 +104,7 @@ impl Tracker {
         let progress = Progress {
             delivery: Delivery::Queued,
             granted: Vec::new(),
-            finished: None,
+            finished: Vec::new(),
         };
         Self(Arc::new(Tracked {
             shared,
@@ -125,9 +126,10 @@ impl Tracker {
             return;
         }
         progress.delivery = delivery;
-        if let (Some(finished), Some(outcome)) = (progress.finished.take(), delivery.outcome()) {
+        let Some(outcome) = delivery.outcome() else { return };
+        for finished in std::mem::take(&mut progress.finished) {
             // One place, one message: this cannot be full, and a receiver that is gone does not mind.
-            let _ = finished.try_send(outcome);
+            let _ = finished.try_send(outcome.clone());
         }
     }
 
@@ -136,7 +138,7 @@ impl Tracker {
         let mut progress = self.progress();
         match progress.delivery.outcome() {
             Some(outcome) => drop(sender.try_send(outcome)),
-            None => progress.finished = Some(sender),
+            None => progress.finished.push(sender),
         }
         receiver
     }

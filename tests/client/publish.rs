@@ -5,7 +5,7 @@ use std::thread;
 
 use callmq::client::{self as mqtt, Delivery, DropReason, Error, Message, QoS, ReasonCode};
 use callmq::testing::Broker;
-use crossbeam_channel::select;
+use crossbeam_channel::{TryRecvError, select};
 
 use crate::support::{
     Bench, CONNACK, Events, PATIENCE, Peer, ack_packet, bad_argument, broker_has, connect_to, eventually,
@@ -182,6 +182,21 @@ fn all_who_wait_for_one_message_are_woken() {
     select! {
         recv(channel) -> outcome => assert!(outcome.unwrap().is_ok()),
         default(PATIENCE) => panic!("the channel was not told"),
+    }
+}
+
+#[test]
+fn each_channel_gets_the_outcome() {
+    let bench = Bench::new("channels");
+    bench.connect();
+    let info = bench.client.publish_with("t", "x", 1, false).unwrap();
+    let channels = [info.finished(), info.clone().finished(), info.finished()];
+    for channel in &channels {
+        assert!(matches!(channel.try_recv(), Err(TryRecvError::Empty)));
+    }
+    bench.step_until("the message is acknowledged", || info.is_published());
+    for channel in &channels {
+        assert!(channel.try_recv().unwrap().is_ok());
     }
 }
 
