@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
-use super::info::Line;
+use super::info::WrittenBytes;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
 use super::{CleanStart, DisconnectReason, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
@@ -126,7 +126,7 @@ impl Shared {
         }
         let socket = Arc::new(socket);
         core.socket = Some(Arc::clone(&socket));
-        core.line = Line::new(Arc::downgrade(self));
+        core.line = WrittenBytes::new(Arc::downgrade(self));
         core.writing.rest.clear();
         core.writing.blocked = false;
         core.writing.stalled = false;

@@ -45,35 +45,46 @@ impl Delivery {
 
 /// How far the bytes of one connection got. A message of QoS 0 that went straight into the output is followed by its
 /// position there, without an allocation of its own.
+///
+/// Sequentially consistent: of a thread that stores `written` and then reads `asked`, and one that stores `asked` and
+/// then reads `written`, at least one sees what the other stored.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct WrittenBytes {
     shared: Weak<Shared>,
     written: AtomicU64,
     ended: AtomicBool,
+    /// Whether there may be somebody in `channels`.
+    asked: AtomicBool,
+    /// Who asked for the outcome of the message that ends at this position. No other lock is taken under this one.
+    channels: Mutex<Vec<(u64, Sender<Result<()>>)>>,
 }
 
-impl Line {
+impl WrittenBytes {
     pub(crate) fn new(shared: Weak<Shared>) -> Arc<Self> {
         Arc::new(Self {
             shared,
             written: AtomicU64::new(0),
             ended: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            channels: Mutex::default(),
         })
     }
 
     pub(crate) fn set_written(&self, position: u64) {
-        self.written.store(position, Ordering::Release);
+        self.written.store(position, Ordering::SeqCst);
+        self.tell();
     }
 
     /// The connection is over: what is not written by now never will be.
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::SeqCst);
+        self.tell();
     }
 
     fn delivery(&self, end: u64) -> Delivery {
         // The order matters: `written` no longer moves once `ended` is seen.
-        let ended = self.ended.load(Ordering::Acquire);
-        if self.written.load(Ordering::Acquire) >= end {
+        let ended = self.ended.load(Ordering::SeqCst);
+        if self.written.load(Ordering::SeqCst) >= end {
             Delivery::Acknowledged(ReasonCode::SUCCESS)
         } else if ended {
             Delivery::Dropped(DropReason::ConnectionLost)
@@ -81,6 +92,42 @@ impl Line {
             Delivery::Sent
         }
     }
+
+    fn finished(&self, end: u64) -> Receiver<Result<()>> {
+        let (sender, receiver) = bounded(1);
+        let mut channels = self.channels();
+        self.asked.store(true, Ordering::SeqCst);
+        match self.delivery(end).outcome() {
+            Some(outcome) => tell(&sender, outcome),
+            None => channels.push((end, sender)),
+        }
+        receiver
+    }
+
+    /// Tells those whose messages have ended.
+    fn tell(&self) {
+        if !self.asked.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut channels = self.channels();
+        channels.retain(|(end, sender)| match self.delivery(*end).outcome() {
+            Some(outcome) => {
+                tell(sender, outcome);
+                false
+            }
+            None => true,
+        });
+        self.asked.store(!channels.is_empty(), Ordering::SeqCst);
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Vec<(u64, Sender<Result<()>>)>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One place, one message: the channel cannot be full, and a receiver that is gone does not mind.
+fn tell(channel: &Sender<Result<()>>, outcome: Result<()>) {
+    let _ = channel.try_send(outcome);
 }
 
 /// Follows one message or request through the session.
@@ -128,8 +175,7 @@ impl Tracker {
         progress.delivery = delivery;
         let Some(outcome) = delivery.outcome() else { return };
         for finished in std::mem::take(&mut progress.finished) {
-            // One place, one message: this cannot be full, and a receiver that is gone does not mind.
-            let _ = finished.try_send(outcome.clone());
+            tell(&finished, outcome.clone());
         }
     }
 
@@ -137,7 +183,7 @@ impl Tracker {
         let (sender, receiver) = bounded(1);
         let mut progress = self.progress();
         match progress.delivery.outcome() {
-            Some(outcome) => drop(sender.try_send(outcome)),
+            Some(outcome) => tell(&sender, outcome),
             None => progress.finished.push(sender),
         }
         receiver
@@ -201,12 +247,12 @@ pub struct MessageInfo {
 
 #[derive(Clone)]
 enum Followed {
-    Position { line: Arc<Line>, end: u64 },
+    Position { line: Arc<WrittenBytes>, end: u64 },
     Tracker(Tracker),
 }
 
 impl MessageInfo {
-    pub(crate) fn at_position(mid: u16, line: Arc<Line>, end: u64) -> Self {
+    pub(crate) fn at_position(mid: u16, line: Arc<WrittenBytes>, end: u64) -> Self {
         Self {
             mid,
             followed: Followed::Position { line, end },
@@ -251,18 +297,14 @@ impl MessageInfo {
         })
     }
 
-    /// A channel that receives the outcome once, for `crossbeam_channel::select!`.
+    /// A channel that receives the outcome once, for `crossbeam_channel::select!`: that of
+    /// [`wait_for_publish`](Self::wait_for_publish), when it is known.
     ///
-    /// For a message of QoS 0 that is still in the output when this is called the outcome is that of the hand-over to
-    /// the socket, and this call waits for it (not inside a callback).
+    /// Does not block and does not run the network loop; each call makes a channel of its own.
     pub fn finished(&self) -> Receiver<Result<()>> {
         match &self.followed {
             Followed::Tracker(tracker) => tracker.finished(),
-            Followed::Position { .. } => {
-                let (sender, receiver) = bounded(1);
-                let _ = sender.try_send(self.wait_for_publish(None));
-                receiver
-            }
+            Followed::Position { line, end } => line.finished(*end),
         }
     }
 
@@ -320,6 +362,8 @@ impl SubscribeInfo {
 
     /// A channel that receives the outcome once, for `crossbeam_channel::select!`; [`wait`](Self::wait) then returns the
     /// codes at once.
+    ///
+    /// Does not block and does not run the network loop; each call makes a channel of its own.
     pub fn finished(&self) -> Receiver<Result<()>> {
         self.tracker.finished()
     }

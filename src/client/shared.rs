@@ -20,7 +20,7 @@ use super::callbacks::Callbacks;
 use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
-use super::info::{Line, Tracker};
+use super::info::{Tracker, WrittenBytes};
 use super::write::HIGH_WATER;
 use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
@@ -61,7 +61,7 @@ pub(crate) struct Core {
     pub(super) socket: Option<Arc<Socket>>,
     /// Counts the connections: what belongs to an earlier one is left alone.
     pub(super) epoch: u64,
-    pub(super) line: Arc<Line>,
+    pub(super) line: Arc<WrittenBytes>,
     /// `None` while somebody drives.
     pub(super) driver: Option<Box<Driver>>,
     /// The loop that was started; calls then leave the work to it.
@@ -216,7 +216,7 @@ impl Shared {
                 phase: Phase::New,
                 socket: None,
                 epoch: 0,
-                line: Line::new(Weak::clone(weak)),
+                line: WrittenBytes::new(Weak::clone(weak)),
                 driver: Some(Box::default()),
                 running: None,
                 runs: 0,

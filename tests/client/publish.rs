@@ -201,6 +201,54 @@ fn each_channel_gets_the_outcome() {
 }
 
 #[test]
+fn asking_for_the_outcome_of_qos_0_neither_waits_nor_writes() {
+    let bench = Bench::new("asks");
+    bench.connect();
+    // The loop of the user writes.
+    bench.client.on_socket_register_write(|_, _| ());
+    let info = bench.client.publish("t", "x").unwrap();
+    let channels = [info.finished(), info.finished()];
+    for channel in &channels {
+        assert!(matches!(channel.try_recv(), Err(TryRecvError::Empty)));
+    }
+    assert_eq!(info.delivery(), Delivery::Sent);
+    bench.client.loop_write().unwrap();
+    for channel in &channels {
+        assert!(channel.try_recv().unwrap().is_ok());
+    }
+    assert!(info.finished().try_recv().unwrap().is_ok());
+}
+
+#[test]
+fn the_outcome_of_qos_0_can_be_asked_for_in_a_callback() {
+    for lost in [false, true] {
+        let bench = Bench::new("asks-inside");
+        let seen = Events::new();
+        let report = seen.sink();
+        bench.client.on_connect(move |client, _, _, _| {
+            let channel = client.publish("t", "x")?.finished();
+            assert!(matches!(channel.try_recv(), Err(TryRecvError::Empty)));
+            report(channel);
+            if lost {
+                client.connect_async("elsewhere")?;
+            }
+            Ok(())
+        });
+        bench.client.connect(&bench.broker).unwrap();
+        for _ in 0..20 {
+            // Ends with an error where the connection does.
+            let _ = bench.client.loop_once(0);
+        }
+        let outcome = seen.next().try_recv().unwrap();
+        if lost {
+            assert!(matches!(outcome, Err(Error::Dropped(DropReason::ConnectionLost))));
+        } else {
+            assert!(outcome.is_ok());
+        }
+    }
+}
+
+#[test]
 fn the_window_is_kept_and_an_acknowledgement_makes_room() {
     let client = mqtt::Client::new("window");
     client.max_inflight_messages_set(2).unwrap();
