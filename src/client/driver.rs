@@ -405,6 +405,8 @@ impl Shared {
             }
             let after = core.session.output().len();
             core.writing.answers += after.saturating_sub(before);
+            // They may have left all the while, with the output never empty.
+            self.unclog(&mut core);
             if core.happenings.is_empty() && driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
             }

@@ -55,7 +55,7 @@ impl Shared {
             }
             if bytes.is_empty() {
                 core.writing.rest = bytes;
-                core.writing.answers = 0;
+                self.unclog(&mut core);
                 self.after_write(&mut core);
                 return core;
             }
@@ -80,6 +80,7 @@ impl Shared {
                 core.session.wrote(now, count);
                 let written = core.session.written();
                 core.line.set_written(written);
+                self.unclog(&mut core);
             }
             match result {
                 Ok(()) => {}
@@ -90,6 +91,19 @@ impl Shared {
                 Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
             }
             self.notify(&core);
+        }
+    }
+
+    /// Some of the answers may have left. A driver that sleeps because of them is woken by whoever writes, for what it
+    /// left unread is not reported again.
+    pub(super) fn unclog(&self, core: &mut Core) {
+        let unwritten = core.unwritten();
+        let clogged = core.is_clogged();
+        if unwritten == 0 || clogged && unwritten < HIGH_WATER {
+            core.writing.answers = 0;
+        }
+        if clogged && !core.is_clogged() {
+            self.wake();
         }
     }
 

@@ -85,13 +85,11 @@ fn any_calls_from_any_threads_end_and_leave_a_client_that_works() {
                 })
             })
             .collect();
-        let chaos = within(end - Instant::now() + LONG, move || {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().is_ok())
-                .all(|ok| ok)
+        within(end - Instant::now() + LONG, move || {
+            for thread in threads {
+                thread.join().expect("no call panics");
+            }
         });
-        assert!(chaos);
         assert!(calls.load(Ordering::Relaxed) > 100, "{calls:?}");
 
         // It still works.

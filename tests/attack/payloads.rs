@@ -382,3 +382,46 @@ fn a_stalled_peer_holds_each_policy_up_only_briefly() {
         drop(stream);
     }
 }
+
+/// The peer sends and does not read, until our answers fill the line and the client stops reading; then it reads.
+#[test]
+fn a_client_that_stopped_reading_goes_on_when_its_answers_leave() {
+    const COUNT: u32 = 200_000;
+    let listener = narrow_listener();
+    let client = Client::new("a");
+    client.connect(address(&listener)).unwrap();
+    client.loop_start().unwrap();
+    let mut stream = accept(&listener);
+    client.wait_for_connect(LONG).unwrap();
+    let sending = thread::spawn({
+        let mut output = stream.try_clone().unwrap();
+        move || {
+            let some = packet(0x32, b"\x00\x01t\x00\x01x").repeat(1000);
+            for _ in 0..COUNT / 1000 {
+                output.write_all(&some).unwrap();
+            }
+        }
+    });
+    // Other threads publish all the while, so that the output is hardly ever empty.
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    let _ = client.publish("t", "x");
+                }
+            });
+        }
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(300));
+            assert!(client.stats().output_bytes < 1_000_000);
+            let mut answers = 0;
+            let mut reader = std::io::BufReader::new(&mut stream);
+            while answers < COUNT {
+                let (first, _) = read_packet(&mut reader).expect("no end");
+                answers += u32::from(first == 0x40);
+            }
+        });
+    });
+    within(LONG, move || sending.join().unwrap());
+    assert_eq!(client.stats().messages_received, u64::from(COUNT));
+}
