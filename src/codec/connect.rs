@@ -1,5 +1,7 @@
 //! CONNECT and CONNACK.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::property::Scope;
@@ -12,8 +14,10 @@ use crate::error::{DecodeError, Result};
 
 /// A CONNECT packet.
 ///
+/// `Debug` does not show the password.
+///
 /// See MQTT 5.0, section 3.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
     /// Protocol version (name and level).
     pub version: ProtocolVersion,
@@ -156,6 +160,22 @@ impl Connect {
             flags |= PASSWORD;
         }
         flags
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("bridge", &self.bridge)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive", &self.keep_alive)
+            .field("client_id", &self.client_id)
+            .field("will", &self.will)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| format_args!("..")))
+            .field("properties", &self.properties)
+            .finish()
     }
 }
 

@@ -13,7 +13,8 @@ use crate::error::{DecodeError, Result};
 
 /// The properties of a packet, in the order in which they were added or received.
 ///
-/// Empty for packets of MQTT 3.1 and 3.1.1. Prints like paho-mqtt, ordered by identifier.
+/// Empty for packets of MQTT 3.1 and 3.1.1. Prints like paho-mqtt, ordered by identifier,
+/// but not what authentication data holds.
 ///
 /// ```
 /// use callmq::codec::{PacketType, Properties, Property};
@@ -277,7 +278,11 @@ impl fmt::Display for Properties {
                 if index > 0 {
                     f.write_str(", ")?;
                 }
-                write_value(f, property.value())?;
+                if property.is_secret() {
+                    f.write_str("..")?;
+                } else {
+                    write_value(f, property.value())?;
+                }
             }
             f.write_str(close)?;
         }

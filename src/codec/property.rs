@@ -1,5 +1,7 @@
 //! The 27 properties of MQTT 5.0: identifier, name, type, and which packets may carry each. All in one table.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::PacketType;
@@ -68,7 +70,9 @@ macro_rules! read_field {
 macro_rules! properties {
     ($($(#[$doc:meta])* $identifier:literal $variant:ident($type:ident as $kind:ident) in $($scope:ident)|+;)*) => {
         /// One property (MQTT 5.0, section 2.2.2.2).
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        ///
+        /// `Debug` does not show authentication data.
+        #[derive(Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Property {
             $($(#[$doc])* $variant($type),)*
@@ -110,6 +114,18 @@ macro_rules! properties {
                     }
                     _ => return reader.broken(&rules::UNKNOWN_PROPERTY),
                 })
+            }
+        }
+
+        impl fmt::Debug for Property {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut tuple = f.debug_tuple(self.name());
+                match self {
+                    _ if self.is_secret() => tuple.field(&format_args!("..")),
+                    $(Self::$variant(value) => tuple.field(value),)*
+                    Self::UserProperty(name, value) => tuple.field(name).field(value),
+                }
+                .finish()
             }
         }
 
@@ -314,6 +330,11 @@ impl Property {
                 put_binary(out, value.as_bytes());
             }
         }
+    }
+
+    /// Whether the value must not be printed.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::AuthenticationData(_))
     }
 
     /// Whether the property may stand more than once in some packet.

@@ -1,5 +1,6 @@
 //! What the application can set about the session.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use crate::codec::{Connect, Packet, Properties, ProtocolVersion, Will};
 use crate::error::Result;
 
 /// The settings of a session; the client changes them only where that is allowed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) version: ProtocolVersion,
     pub(crate) bridge: bool,
@@ -55,6 +56,23 @@ impl Settings {
             password: self.password.clone(),
             properties: self.connect_properties.clone(),
         }))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("connect", &self.connect_packet())
+            .field("connack_timeout", &self.connack_timeout)
+            .field("ping_timeout", &self.ping_timeout)
+            .field("max_inflight", &self.max_inflight)
+            .field("queue", &self.queue)
+            .field("resubscribe", &self.resubscribe)
+            .field("on_session_lost", &self.on_session_lost)
+            .field("wait_for_connack", &self.wait_for_connack)
+            .field("report_qos0", &self.report_qos0)
+            .field("trace", &self.trace)
+            .finish()
     }
 }
 
@@ -169,4 +187,26 @@ pub enum OnSessionLost {
     ResendQos1Only,
     /// They are dropped.
     Discard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Property;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let settings = Settings {
+            username: Some("me".to_owned()),
+            password: Some("hush".into()),
+            connect_properties: Property::AuthenticationData("hush".into()).into(),
+            ..Settings::default()
+        };
+        for printed in [format!("{settings:?}"), format!("{settings:#?}")] {
+            assert!(
+                !printed.contains("hush") && printed.contains("\"me\""),
+                "{printed}"
+            );
+        }
+    }
 }

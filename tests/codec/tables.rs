@@ -1,7 +1,7 @@
 //! The standard's two tables, turned the other way round: which packets carry a property, and a reason code.
 
 use bytes::Bytes;
-use callmq::codec::{PacketType, Properties, Property, ProtocolVersion, QoS, ReasonCode};
+use callmq::codec::{Connect, Packet, PacketType, Properties, Property, ProtocolVersion, QoS, ReasonCode};
 
 use crate::decode;
 
@@ -318,15 +318,41 @@ fn every_listed_reason_code_has_a_name() {
 }
 
 #[test]
+fn secrets_are_not_printed() {
+    let secret = Property::AuthenticationData(Bytes::from_static(b"hush"));
+    assert_eq!(format!("{secret:?}"), "AuthenticationData(..)");
+    let pair = Property::UserProperty("a".into(), "1".into());
+    assert_eq!(format!("{pair:?}"), r#"UserProperty("a", "1")"#);
+    assert_eq!(format!("{:?}", Property::TopicAlias(7)), "TopicAlias(7)");
+    let connect = Connect {
+        version: ProtocolVersion::V5,
+        bridge: false,
+        clean_start: true,
+        keep_alive: 60,
+        client_id: "c".into(),
+        will: None,
+        username: Some("me".into()),
+        password: Some(Bytes::from_static(b"hush")),
+        properties: secret.into(),
+    };
+    let packet = Packet::Connect(Box::new(connect));
+    for printed in [format!("{packet:?}"), format!("{packet:#?}")] {
+        assert!(!printed.contains("hush"), "{printed}");
+        assert!(printed.contains(r#""me""#) && printed.contains("AuthenticationData : .."));
+    }
+}
+
+#[test]
 fn properties_print_like_those_of_paho() {
     let properties = Properties::new()
         .with(Property::UserProperty("a".into(), "1".into()))
         .with(Property::TopicAliasMaximum(10))
         .with(Property::ReceiveMaximum(20))
         .with(Property::UserProperty("b".into(), "2".into()))
-        .with(Property::AuthenticationData(Bytes::from_static(b"\x00x")))
+        .with(Property::AuthenticationData(Bytes::from_static(b"hush")))
+        .with(Property::CorrelationData(Bytes::from_static(b"\x00x")))
         .with(Property::AuthenticationMethod("m".into()));
-    let text = "[AuthenticationMethod : m, AuthenticationData : b'\\x00x', ReceiveMaximum : 20, \
+    let text = "[CorrelationData : b'\\x00x', AuthenticationMethod : m, AuthenticationData : .., ReceiveMaximum : 20, \
                 TopicAliasMaximum : 10, UserProperty : [('a', '1'), ('b', '2')]]";
     assert_eq!(properties.to_string(), text);
     assert_eq!(format!("{properties:?}"), text);
