@@ -333,12 +333,20 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn set(&self, closure: Arc<OnLog>) {
-        let previous = self
-            .closure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(closure);
-        self.set.store(true, Ordering::Release);
+        self.replace(Some(closure));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.replace(None);
+    }
+
+    fn replace(&self, closure: Option<Arc<OnLog>>) {
+        let previous = {
+            let mut kept = self.closure.lock().unwrap_or_else(PoisonError::into_inner);
+            self.set.store(closure.is_some(), Ordering::Release);
+            std::mem::replace(&mut *kept, closure)
+        };
+        // Dropped without the lock: what it captured may call back into the client.
         drop(previous);
     }
 

@@ -1,8 +1,9 @@
-//! The numbers of paho-mqtt's module: error codes, CONNACK codes, log levels, versions, and the texts that go with them.
+//! The names of paho-mqtt's module that stand for numbers: error codes, CONNACK codes, log levels, packets, versions; and
+//! the texts that go with them.
 
 use std::fmt;
 
-use crate::codec::{ProtocolVersion, ReasonCode};
+use crate::codec::{PacketType, ProtocolVersion, ReasonCode};
 use crate::error::{DropReason, Error};
 use crate::topic;
 
@@ -46,6 +47,7 @@ macro_rules! numbered {
 
         $($(
             #[doc = concat!("[`", stringify!($name), "::", stringify!($item), "`]")]
+            #[allow(non_upper_case_globals, reason = "the Python client's name")]
             pub const $constant: $name = $name::$item;
         )?)*
     };
@@ -121,7 +123,8 @@ numbered! {
 }
 
 numbered! {
-    /// How important a line for `on_log` is. Prints as its number.
+    /// How important a line for `on_log` is. Prints as its number; [`log::Level`] is made from it.
+    #[doc(alias = "LOGGING_LEVEL")]
     LogLevel {
         /// For information.
         Info = 1, MQTT_LOG_INFO;
@@ -140,25 +143,101 @@ numbered! {
     /// Where an unfinished message stands, as the Python client numbers it.
     MessageState {
         /// None.
-        Invalid = 0;
+        Invalid = 0, mqtt_ms_invalid;
         /// To be published.
-        Publish = 1;
+        Publish = 1, mqtt_ms_publish;
         /// Sent with QoS 1.
-        WaitForPuback = 2;
+        WaitForPuback = 2, mqtt_ms_wait_for_puback;
         /// Sent with QoS 2.
-        WaitForPubrec = 3;
+        WaitForPubrec = 3, mqtt_ms_wait_for_pubrec;
         /// PUBREL is to be sent again.
-        ResendPubrel = 4;
+        ResendPubrel = 4, mqtt_ms_resend_pubrel;
         /// Received with QoS 2, PUBREC sent.
-        WaitForPubrel = 5;
+        WaitForPubrel = 5, mqtt_ms_wait_for_pubrel;
         /// PUBCOMP is to be sent again.
-        ResendPubcomp = 6;
+        ResendPubcomp = 6, mqtt_ms_resend_pubcomp;
         /// PUBREL sent.
-        WaitForPubcomp = 7;
+        WaitForPubcomp = 7, mqtt_ms_wait_for_pubcomp;
         /// PUBREC is to be sent.
-        SendPubrec = 8;
+        SendPubrec = 8, mqtt_ms_send_pubrec;
         /// Waits for a place among the messages on their way.
-        Queued = 9;
+        Queued = 9, mqtt_ms_queued;
+    }
+}
+
+numbered! {
+    /// The first byte of a packet without its flags. [`PacketType`] is the codec's type for it.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    /// use callmq::codec::PacketType;
+    ///
+    /// assert!(mqtt::PUBLISH == 0x30);
+    /// assert_eq!(mqtt::MessageType::from(PacketType::Publish), mqtt::PUBLISH);
+    /// ```
+    MessageType {
+        /// CONNECT
+        Connect = 0x10, CONNECT;
+        /// CONNACK
+        ConnAck = 0x20, CONNACK;
+        /// PUBLISH
+        Publish = 0x30, PUBLISH;
+        /// PUBACK
+        PubAck = 0x40, PUBACK;
+        /// PUBREC
+        PubRec = 0x50, PUBREC;
+        /// PUBREL
+        PubRel = 0x60, PUBREL;
+        /// PUBCOMP
+        PubComp = 0x70, PUBCOMP;
+        /// SUBSCRIBE
+        Subscribe = 0x80, SUBSCRIBE;
+        /// SUBACK
+        SubAck = 0x90, SUBACK;
+        /// UNSUBSCRIBE
+        Unsubscribe = 0xA0, UNSUBSCRIBE;
+        /// UNSUBACK
+        UnsubAck = 0xB0, UNSUBACK;
+        /// PINGREQ
+        PingReq = 0xC0, PINGREQ;
+        /// PINGRESP
+        PingResp = 0xD0, PINGRESP;
+        /// DISCONNECT
+        Disconnect = 0xE0, DISCONNECT;
+        /// AUTH (MQTT 5.0)
+        Auth = 0xF0, AUTH;
+    }
+}
+
+numbered! {
+    /// What the client is for the server: see [`Client::enable_bridge_mode`](super::Client::enable_bridge_mode).
+    PahoClientMode {
+        /// A client.
+        Client = 0, MQTT_CLIENT;
+        /// A bridge between servers.
+        Bridge = 1, MQTT_BRIDGE;
+    }
+}
+
+impl From<PacketType> for MessageType {
+    fn from(packet: PacketType) -> Self {
+        match packet {
+            PacketType::Connect => Self::Connect,
+            PacketType::ConnAck => Self::ConnAck,
+            PacketType::Publish => Self::Publish,
+            PacketType::PubAck => Self::PubAck,
+            PacketType::PubRec => Self::PubRec,
+            PacketType::PubRel => Self::PubRel,
+            PacketType::PubComp => Self::PubComp,
+            PacketType::Subscribe => Self::Subscribe,
+            PacketType::SubAck => Self::SubAck,
+            PacketType::Unsubscribe => Self::Unsubscribe,
+            PacketType::UnsubAck => Self::UnsubAck,
+            PacketType::PingReq => Self::PingReq,
+            PacketType::PingResp => Self::PingResp,
+            PacketType::Disconnect => Self::Disconnect,
+            PacketType::Auth => Self::Auth,
+        }
     }
 }
 
@@ -358,6 +437,10 @@ pub const MQTTv311: ProtocolVersion = ProtocolVersion::V311;
 /// MQTT 5.0.
 #[allow(non_upper_case_globals, reason = "the Python client's name")]
 pub const MQTTv5: ProtocolVersion = ProtocolVersion::V5;
+
+/// The version of this crate.
+#[doc(alias = "__version__")]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// When the server is to forget an earlier session (MQTT 5.0).
 ///

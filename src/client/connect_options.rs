@@ -232,6 +232,14 @@ impl ConnectOptions {
         }
     }
 
+    /// Changes the port of the first server.
+    pub(super) fn set_port(&mut self, port: u16) -> Result<()> {
+        match self.servers.first_mut() {
+            Some(server) if server.port().is_some() => server.set_port(port),
+            _ => Err(Error::InvalidState("the server has no port")),
+        }
+    }
+
     /// Lets no server take longer than `limit`; for a job that has a deadline.
     pub(crate) fn connect_within(mut self, limit: Duration) -> Self {
         let allowed = self

@@ -167,11 +167,14 @@ impl Shared {
     /// Without a loop the call does the work: writes, and runs the callbacks that follow from it.
     pub(super) fn run_inline<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) {
         if self.callbacks.socket_register_write.is_set() {
-            // A loop of the user's own writes.
-            self.register_write(core);
-            return;
+            // A loop of the user's own writes, unless the callback takes itself back.
+            core = self.register_write(core);
+            if self.callbacks.socket_register_write.is_set() {
+                return;
+            }
         }
         core = self.flush_blocking(core, self.now() + CLOSING);
+        core = self.unregister_write(core);
         if core.closing_deadline().is_some() && core.socket.is_some() && !core.writing.busy {
             core.note("DISCONNECT could not be written in time: the peer does not read");
             self.end(&mut core, DisconnectReason::Requested, Phase::Down);
@@ -196,11 +199,13 @@ impl Shared {
         }
     }
 
-    fn register_write(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
+    fn register_write<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
         if core.unwritten() == 0 || core.write_registered {
-            return;
+            return core;
         }
-        let Some(socket) = core.socket.clone() else { return };
+        let Some(socket) = core.socket.clone() else {
+            return core;
+        };
         core.write_registered = true;
         drop(core);
         let handle = SocketHandle::new(socket);
@@ -209,6 +214,26 @@ impl Shared {
             self.call("on_socket_register_write", |c| f(c, &handle))
         });
         self.keep_failure(run);
+        self.lock()
+    }
+
+    /// An event loop of the user's own need not watch for the socket to be writable any more, if it was asked to.
+    pub(super) fn unregister_write<'a>(
+        self: &'a Arc<Self>,
+        mut core: MutexGuard<'a, Core>,
+    ) -> MutexGuard<'a, Core> {
+        // Where the connection has ended meanwhile, it is told before `on_socket_close`.
+        let Some(socket) = core.socket.clone().filter(|_| core.write_registered) else {
+            return core;
+        };
+        core.write_registered = false;
+        drop(core);
+        let handle = SocketHandle::new(socket);
+        let slot = &self.callbacks.socket_unregister_write;
+        let name = "on_socket_unregister_write";
+        let run = slot.run(name, |f| self.call(name, |client| f(client, &handle)));
+        self.keep_failure(run);
+        self.lock()
     }
 
     /// The user asks for the end of the connection.

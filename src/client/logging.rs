@@ -28,13 +28,7 @@ pub(super) fn emit_line(shared: &Arc<Shared>, (level, text): &(LogLevel, String)
 /// Hands out one line. The caller holds no lock.
 pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
     if shared.logger.load(Ordering::Relaxed) {
-        let severity = match level {
-            LogLevel::Err => log::Level::Error,
-            LogLevel::Warning => log::Level::Warn,
-            LogLevel::Info | LogLevel::Notice => log::Level::Info,
-            LogLevel::Debug => log::Level::Debug,
-        };
-        log::log!(target: "callmq", severity, "{text}");
+        log::log!(target: "callmq", log::Level::from(level), "{text}");
     }
     let Some(on_log) = shared.callbacks.log.get() else {
         return;
@@ -54,6 +48,10 @@ pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
 
 /// Whether packets are to be traced: somebody would see the lines.
 pub(super) fn wanted(shared: &Shared) -> bool {
-    shared.callbacks.log.is_set()
-        || (shared.logger.load(Ordering::Relaxed) && log::log_enabled!(target: "callmq", log::Level::Debug))
+    shared.callbacks.log.is_set() || logged(shared)
+}
+
+/// Whether the `log` crate would take the lines of packets.
+pub(super) fn logged(shared: &Shared) -> bool {
+    shared.logger.load(Ordering::Relaxed) && log::log_enabled!(target: "callmq", log::Level::Debug)
 }

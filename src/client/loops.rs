@@ -260,17 +260,10 @@ impl Client {
         let connected = core.socket.is_some();
         core.writing.blocked = false;
         core = shared.flush(core);
-        let socket = core.socket.clone();
-        // Where the connection has ended with that, it is told before `on_socket_close`.
-        let done = socket.is_some() && core.unwritten() == 0 && std::mem::take(&mut core.write_registered);
-        drop(core);
-        if let (true, Some(socket)) = (done, socket) {
-            let handle = SocketHandle::new(socket);
-            let slot = &shared.callbacks.socket_unregister_write;
-            let name = "on_socket_unregister_write";
-            let run = slot.run(name, |f| shared.call(name, |client| f(client, &handle)));
-            shared.keep_failure(run);
+        if core.unwritten() == 0 {
+            core = shared.unregister_write(core);
         }
+        drop(core);
         shared.give_back(driver);
         shared.take_callback_error()?;
         if !connected {

@@ -20,6 +20,7 @@
 mod backoff;
 mod builder;
 mod callbacks;
+mod clearing;
 pub(crate) mod clock;
 mod codes;
 mod connect_options;
@@ -51,9 +52,10 @@ pub use crate::codec::{
 };
 pub use crate::error::{DecodeError, DropReason, Error, Result};
 pub use crate::session::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
-pub use crate::topic::TopicName;
+pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
 pub use crate::transport::{Stream, Waker};
 pub use builder::ClientBuilder;
+pub use clearing::Callback;
 pub use codes::*;
 pub use connect_options::{ConnectOptions, Server};
 pub use convert::{

@@ -376,6 +376,20 @@ impl Client {
             .map(str::to_owned)
     }
 
+    /// Sets the port to connect to with [`reconnect`](Self::reconnect): of the first server of the last `connect`, or of
+    /// [`host_set`](Self::host_set), which begins with 1883 again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for port 0; [`Error::InvalidState`] while a connection is open, before a host is set,
+    /// and for a stream that has no port.
+    pub fn port_set(&self, port: u16) -> Result<()> {
+        let mut core = self.unconnected()?;
+        let options = core.options.as_mut();
+        let options = options.ok_or(Error::InvalidState("the host is not set yet"))?;
+        Arc::make_mut(options).set_port(port)
+    }
+
     /// The port of the last `connect`. `None` before, and for a stream that has none.
     pub fn port(&self) -> Option<u16> {
         let core = self.shared().lock();
@@ -393,6 +407,16 @@ impl Client {
     /// It changes from 3.1.1 to 3.1 when the server refuses the former with code 1 while a loop runs.
     pub fn protocol(&self) -> ProtocolVersion {
         self.shared().lock().session.settings.version
+    }
+
+    /// Sets what carries the connection, as [`ClientBuilder::transport`](super::ClientBuilder::transport) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] while a connection is open.
+    pub fn transport_set(&self, transport: Transport) -> Result<()> {
+        self.unconnected()?.transport = transport;
+        Ok(())
     }
 
     /// Returns what carries the connection.
@@ -431,15 +455,25 @@ impl Client {
         Ok(())
     }
 
-    /// `on_publish` was set: messages of QoS 0 are reported from now on.
+    /// `on_publish` was set or cleared: whether messages of QoS 0 are reported from now on.
     pub(super) fn report_qos0(&self) {
-        self.shared().lock().session.settings.report_qos0 = true;
+        let mut core = self.shared().lock();
+        // Looked up under the lock, so that of two threads the last one has the last word.
+        core.session.settings.report_qos0 = self.callbacks().publish.is_set();
     }
 
-    /// Somebody may want to see each packet.
+    /// `on_socket_register_write` was cleared: what waited for an event loop of the user's own is written.
+    pub(super) fn write_directly(&self) {
+        let shared = self.shared();
+        let written = shared.after_command(shared.lock());
+        shared.keep_failure(written);
+    }
+
+    /// `on_log` or the logger was set or cleared: whether somebody wants to see each packet from now on.
     pub(super) fn trace_packets(&self) {
-        let wanted = logging::wanted(self.shared());
-        self.shared().lock().session.settings.trace = wanted;
+        let logged = logging::logged(self.shared());
+        let mut core = self.shared().lock();
+        core.session.settings.trace = logged || self.callbacks().log.is_set();
     }
 }
 

@@ -6,6 +6,7 @@ mod peer_support;
 
 mod ack;
 mod callbacks;
+mod clearing;
 mod connect;
 #[cfg(unix)]
 mod external_loop;

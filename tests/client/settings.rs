@@ -23,6 +23,31 @@ fn a_new_client_has_the_settings_of_paho() {
 }
 
 #[test]
+fn host_port_and_transport_are_set_while_there_is_no_connection() {
+    let broker = listen();
+    let client = mqtt::Client::new("set");
+    let state = |result: mqtt::Result<()>| matches!(result, Err(mqtt::Error::InvalidState(_)));
+    assert!(state(client.port_set(1884)), "there is no host yet");
+    client.host_set("127.0.0.1").unwrap();
+    assert_eq!(bad_argument(client.port_set(0)), "port");
+    client.port_set(broker.port()).unwrap();
+    assert_eq!(client.port(), Some(broker.port()));
+
+    client.transport_set(mqtt::Transport::WebSockets).unwrap();
+    assert_eq!(client.transport(), mqtt::Transport::WebSockets);
+    assert!(matches!(client.connect("h"), Err(mqtt::Error::NotSupported(_))));
+    client.transport_set(mqtt::Transport::Tcp).unwrap();
+
+    client.reconnect().unwrap();
+    assert!(state(client.port_set(1884)) && state(client.host_set("h")));
+    assert!(state(client.transport_set(mqtt::Transport::Tcp)));
+    let elsewhere = ConnectOptions::connector(|| Err(std::io::ErrorKind::NotFound.into()));
+    let client = mqtt::Client::new("stream");
+    client.host_set(elsewhere).unwrap();
+    assert!(state(client.port_set(1884)), "a stream has no port");
+}
+
+#[test]
 fn user_data_is_stored_by_type() {
     struct Device {
         name: &'static str,

@@ -127,3 +127,55 @@ fn names_of_transports() {
     assert_eq!("TCP".parse::<Transport>().unwrap(), Transport::default());
     assert!("udp".parse::<Transport>().is_err());
 }
+
+#[test]
+fn packets_have_their_first_byte_as_number() {
+    let all = [
+        CONNECT,
+        CONNACK,
+        PUBLISH,
+        PUBACK,
+        PUBREC,
+        PUBREL,
+        PUBCOMP,
+        SUBSCRIBE,
+        SUBACK,
+        UNSUBSCRIBE,
+        UNSUBACK,
+        PINGREQ,
+        PINGRESP,
+        DISCONNECT,
+        AUTH,
+    ];
+    for (number, kind) in (1..).zip(all) {
+        assert_eq!(kind, number << 4);
+    }
+    assert_eq!(MessageType::from(PacketType::PubRel), PUBREL);
+    assert_eq!(MessageType::from(PacketType::PingResp), 0xD0);
+}
+
+#[test]
+fn states_of_messages_and_modes_have_their_numbers() {
+    let states = [
+        mqtt_ms_invalid,
+        mqtt_ms_publish,
+        mqtt_ms_wait_for_puback,
+        mqtt_ms_wait_for_pubrec,
+        mqtt_ms_resend_pubrel,
+        mqtt_ms_wait_for_pubrel,
+        mqtt_ms_resend_pubcomp,
+        mqtt_ms_wait_for_pubcomp,
+        mqtt_ms_send_pubrec,
+        mqtt_ms_queued,
+    ];
+    for (number, state) in (0..).zip(states) {
+        assert_eq!(state, number);
+    }
+    assert_eq!((MQTT_CLIENT.value(), MQTT_BRIDGE.value()), (0, 1));
+}
+
+#[test]
+fn the_version_is_that_of_the_manifest() {
+    let manifest = include_str!("../../../Cargo.toml");
+    assert!(manifest.contains(&format!("\nversion = \"{VERSION}\"\n")));
+}
