@@ -15,6 +15,7 @@ fn main() -> Result<()> {
     let p = Properties::new();
 
     client.on_connect(on_connect);
+    client.callback_clear(mqtt::Callback::OnMessage);
     client.on_connect_fail(|_client, _error| {});
     client.on_pre_connect(|client| client.username_pw_set("u", "p"));
     client.on_disconnect(|_client, flags, _rc, _properties| println!("{}", flags.reason));
@@ -44,6 +45,9 @@ fn main() -> Result<()> {
     client.connect(["h", "mqtt://i:1884"])?;
     client.connect(std::net::Ipv4Addr::LOCALHOST)?;
     client.connect(mqtt::ConnectOptions::new("h").bind_address("10.0.0.1").clean_start(false).properties(p.clone()))?;
+    client.host_set("h")?;
+    client.port_set(1884)?;
+    client.keepalive_set(30)?;
     client.connect_async("h")?;
     client.reconnect()?;
     client.disconnect()?;
@@ -119,5 +123,6 @@ fn main() -> Result<()> {
     let _ = (mqtt::error_string(5), mqtt::connack_string(5), mqtt::topic_matches_sub("a/+", "a/b"));
     let _ = (mqtt::MQTT_ERR_NO_CONN, mqtt::CONNACK_REFUSED_NOT_AUTHORIZED, mqtt::MQTT_LOG_DEBUG);
     let _ = Error::NotConnected.code();
+    let _ = (mqtt::MQTTMatcher::<u8>::new(), mqtt::VERSION);
     Ok(())
 }
