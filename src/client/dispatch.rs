@@ -9,6 +9,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use super::callbacks::guarded;
 use super::driver::Driver;
 use super::shared::{Core, Happening, Phase, Shared};
+use super::slow_callbacks::Watch;
 use super::{
     Client, ConnectFlags, DisconnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging,
 };
@@ -16,12 +17,6 @@ use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
 use crate::session::{AckTicket, Event, Received, Trace};
 use crate::transport::Socket;
-
-/// A callback that holds the loop for longer than this is worth a warning (or half the keep alive, if that is less).
-const SLOW: Duration = Duration::from_secs(1);
-
-/// The clock is read once for this many callbacks of a kind.
-const CALLS_PER_LOOK: u32 = 16;
 
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
@@ -574,52 +569,4 @@ fn drain(socket: &Arc<Socket>) {
 /// 22 characters of base 62, as paho makes them.
 pub(super) fn random_client_id() -> String {
     (0..22).map(|_| fastrand::alphanumeric()).collect()
-}
-
-/// Notices callbacks that hold the loop.
-struct Watch {
-    since: Instant,
-    slow: Duration,
-    name: &'static str,
-    calls: u32,
-}
-
-impl Watch {
-    fn new(shared: &Shared) -> Self {
-        Self {
-            since: shared.now(),
-            slow: SLOW,
-            name: "",
-            calls: 0,
-        }
-    }
-
-    /// A callback of this name is about to run.
-    fn enter(&mut self, shared: &Shared, name: &'static str) {
-        if name != self.name || self.calls >= CALLS_PER_LOOK {
-            self.look(shared);
-            self.name = name;
-        }
-        self.calls += 1;
-    }
-
-    /// Warns if the calls since the last look took long.
-    fn look(&mut self, shared: &Shared) {
-        if self.calls == 0 {
-            return;
-        }
-        let now = shared.now();
-        let held = now.saturating_duration_since(self.since);
-        if held > self.slow {
-            log::warn!(
-                target: "callmq",
-                "{} held the network loop for {:.1} s ({} calls): messages and acknowledgements waited for it",
-                self.name,
-                held.as_secs_f64(),
-                self.calls
-            );
-        }
-        self.since = now;
-        self.calls = 0;
-    }
 }

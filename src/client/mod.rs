@@ -42,6 +42,7 @@ mod registration;
 mod server;
 mod settings;
 mod shared;
+mod slow_callbacks;
 mod socket_handle;
 mod stats;
 mod write;
