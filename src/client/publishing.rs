@@ -315,16 +315,23 @@ impl Shared {
             if until.is_some_and(|until| now >= until) {
                 return Err(error);
             }
-            core = self.await_change(core, until);
+            let by_hand = self.time.is_manual() && core.running.is_none();
+            let progress;
+            (core, progress) = self.await_change(core, until);
+            if by_hand && !progress {
+                // Time does not pass here, and nobody else would make room.
+                return Err(error);
+            }
         }
     }
 
-    /// Waits for any change: by driving where nobody else does, else on the condition variable.
+    /// Waits for any change: by driving where nobody else does (and tells whether that brought anything), else on the
+    /// condition variable.
     fn await_change<'a>(
         self: &'a Arc<Self>,
         mut core: MutexGuard<'a, Core>,
         until: Option<std::time::Instant>,
-    ) -> MutexGuard<'a, Core> {
+    ) -> (MutexGuard<'a, Core>, bool) {
         let driver = if core.socket.is_some() && core.running.is_none() {
             core.driver.take()
         } else {
@@ -334,10 +341,11 @@ impl Shared {
             Some(mut driver) => {
                 core.driver_waits = true;
                 drop(core);
-                self.turn(&mut driver, until, usize::MAX);
-                self.release(driver)
+                let progress = self.turn(&mut driver, until, usize::MAX);
+                (self.release(driver), progress)
             }
-            None => self.wait(core, until),
+            None if self.time.is_manual() && core.running.is_none() => (core, false),
+            None => (self.wait(core, until), true),
         }
     }
 

@@ -394,3 +394,39 @@ fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
     client.disconnect().unwrap();
     reading.join().unwrap();
 }
+
+#[test]
+fn with_a_clock_moved_by_hand_nothing_waits_for_ever() {
+    use callmq::testing::Broker;
+    let queue = OfflineQueue {
+        max_messages: 1,
+        when_full: WhenFull::Block(Duration::from_secs(3)),
+        ..OfflineQueue::default()
+    };
+    let broker = Broker::new();
+    let client = Client::builder("a")
+        .clock(broker.clock().unwrap())
+        .offline_queue(queue)
+        .build();
+    within(LONG, move || {
+        // No room, and nobody who would make some.
+        client.publish_with("t", "1", 1, false).unwrap();
+        let full = client.publish_with("t", "2", 1, false);
+        assert!(matches!(full, Err(Error::QueueFull { .. })), "{full:?}");
+        // With a connection there is: the call drives by itself.
+        client.connect(&broker).unwrap();
+        client.wait_for_connect(1).unwrap();
+        for _ in 0..100 {
+            client.publish_with("t", "3", 1, false).unwrap();
+        }
+        client.flush(1).unwrap();
+        // And with a loop in a thread of its own.
+        client.loop_start().unwrap();
+        client
+            .publish_with("t", "4", 2, false)
+            .unwrap()
+            .wait_for_publish(LONG)
+            .unwrap();
+        client.loop_stop().unwrap();
+    });
+}
