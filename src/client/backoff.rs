@@ -6,6 +6,9 @@ use std::time::Duration;
 /// start again. One that is thrown out at once (two clients with one id, a broker that restarts in circles) is not.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
 
+/// Attempts without a delay would do nothing but connect.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Delays that double from attempt to attempt, each varied by chance.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -34,8 +37,8 @@ impl Default for Backoff {
 
 impl Backoff {
     pub(crate) fn set_delays(&mut self, min: Duration, max: Duration) {
-        self.min = min;
-        self.max = max.max(min);
+        self.min = min.max(SHORTEST);
+        self.max = max.max(self.min);
         self.next = self.min;
     }
 
@@ -90,6 +93,15 @@ mod tests {
         let mut set = steady();
         set.set_delays(Duration::from_secs(2), Duration::from_secs(5));
         assert_eq!(secs(&mut set, 4), [2, 4, 5, 5]);
+    }
+
+    #[test]
+    fn there_is_always_a_delay_and_it_grows() {
+        let mut none = steady();
+        none.set_delays(Duration::ZERO, Duration::ZERO);
+        assert_eq!([none.take(), none.take()], [SHORTEST; 2]);
+        none.set_delays(Duration::ZERO, Duration::from_secs(1));
+        assert_eq!([none.take(), none.take()], [SHORTEST, SHORTEST * 2]);
     }
 
     #[test]

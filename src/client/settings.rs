@@ -124,7 +124,8 @@ impl Client {
     /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest.
     ///
     /// Seconds or [`Duration`]s. Defaults to 1 s and 120 s. Each attempt doubles the delay, up to `max`; a `max` below
-    /// `min` is taken to be `min`. The next attempt has the first delay again.
+    /// `min` is taken to be `min`, a `min` below 10 ms to be 10 ms: a server that is not there does not keep the
+    /// processor busy. The next attempt has the first delay again.
     ///
     /// # Errors
     ///
@@ -317,9 +318,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for a negative time.
+    /// [`Error::InvalidArgument`] for a time of zero or a negative one.
     pub fn ping_timeout_set(&self, timeout: impl IntoTimeout) -> Result<()> {
         let timeout = timeout.into_timeout()?;
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Error::argument("timeout", "must be more than zero"));
+        }
         self.shared().lock().session.settings.ping_timeout = timeout;
         Ok(())
     }

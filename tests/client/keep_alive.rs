@@ -145,6 +145,8 @@ fn what_is_published_while_a_callback_holds_the_loop_leaves_all_the_same() {
 fn times_have_ranges() {
     let client = mqtt::Client::new("ranges");
     assert_eq!(bad_argument(client.ping_timeout_set(-1)), "timeout");
+    assert_eq!(bad_argument(client.ping_timeout_set(0)), "timeout");
+    client.ping_timeout_set(None).unwrap();
     assert_eq!(bad_argument(client.connect_timeout_set(0)), "timeout");
     assert_eq!(bad_argument(client.connect_timeout_set(None)), "timeout");
     client.connect_timeout_set(2.5).unwrap();
