@@ -149,7 +149,11 @@ impl Client {
         let finished = {
             let mut core = shared.lock();
             match &core.thread {
-                Some(thread) if thread.is_finished() || core.running.is_none() => core.thread.take(),
+                Some(thread) if thread.is_finished() || core.running.is_none() => {
+                    // As in `Core::runs`.
+                    core.callback_error = None;
+                    core.thread.take()
+                }
                 Some(_) => return Err(Error::InvalidState("the network loop runs already")),
                 None if core.running.is_some() => {
                     return Err(Error::InvalidState("the network loop runs already"));

@@ -423,6 +423,10 @@ impl Drop for Shared {
 impl Core {
     /// A loop begins.
     pub(super) fn runs(&mut self, running: Running) {
+        if self.thread.is_some() {
+            // A thread ended, and nobody asked what with: that is not this loop's.
+            self.callback_error = None;
+        }
         self.running = Some(running);
         self.runs += 1;
         self.stop = false;

@@ -1,6 +1,10 @@
 //! Callbacks that return an error or panic.
 
+use std::cell::Cell;
+use std::sync::Mutex;
+
 use callmq::client::{self as mqtt, Error, LogLevel};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::support::{
     Bench, Events, PATIENCE, ack_packet, callback_failure, listen, publish_packet, running,
@@ -100,6 +104,36 @@ fn a_thread_goes_on_and_loop_stop_returns_the_first_error() {
         ("on_message", "panicked: ouch".to_owned())
     );
     assert!(client.is_connected());
+}
+
+thread_local! {
+    /// Dropped when its thread ends.
+    static ALIVE: Cell<Option<Sender<()>>> = const { Cell::new(None) };
+}
+
+#[test]
+fn what_a_thread_ended_with_is_not_told_by_the_next_loop() {
+    for thread in [false, true] {
+        let broker = listen();
+        let client = running("ends", &broker);
+        let (alive, ended) = bounded(0);
+        let alive = Mutex::new(Some(alive));
+        client.on_publish(move |client, _, _, _| {
+            ALIVE.set(alive.lock().unwrap().take());
+            client.disconnect()?;
+            fail()
+        });
+        client.publish_with("t", "x", 1, false).unwrap();
+        assert_eq!(ended.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+        if thread {
+            start(&client, &broker);
+            client.loop_stop().unwrap();
+        } else {
+            client.on_connect(|client, _, _, _| client.disconnect());
+            client.connect(&broker).unwrap();
+            client.loop_forever().unwrap();
+        }
+    }
 }
 
 #[test]
