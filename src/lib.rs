@@ -64,7 +64,7 @@
 //!
 //! Lines go to the [`log`] crate with the target `callmq`: connections and losses at `info`, each packet at `debug`
 //! (without its payload), what the program should change at `warn`, failed callbacks at `error`. The same lines as in
-//! paho-mqtt go to `on_log`. Passwords are never logged.
+//! paho-mqtt go to `on_log`. Passwords are never logged. The broker of `testing` has the target `callmq::testing`.
 //!
 //! [`loop_start`]: client::Client::loop_start
 //! [`loop_forever`]: client::Client::loop_forever

@@ -239,8 +239,8 @@ impl Track for Tracker {
 #[doc(alias = "MQTTMessageInfo")]
 #[derive(Clone)]
 pub struct MessageInfo {
-    /// The message id: also the Packet Identifier on the wire for QoS 1 and 2 (unless more than 65,535 messages are
-    /// waiting). Messages of QoS 0 have one for the application only.
+    /// The message id: also the Packet Identifier on the wire for QoS 1 and 2 (unless more than 65,471 of them
+    /// are unfinished). Messages of QoS 0 have one for the application only.
     pub mid: u16,
     followed: Followed,
 }

@@ -98,7 +98,7 @@ impl Port {
             };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    log::error!("the broker stops: {error}");
+                    log::error!(target: "callmq::testing", "the broker stops: {error}");
                     return;
                 }
                 _ => {}
@@ -134,7 +134,7 @@ impl Port {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     if let Err(error) = self.add(stream, peer) {
-                        log::warn!("the broker cannot serve {peer}: {error}");
+                        log::warn!(target: "callmq::testing", "the broker cannot serve {peer}: {error}");
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -23,7 +23,7 @@ impl Cancel {
         state.cancelled = true;
         for waker in &state.wakers {
             if let Err(error) = waker.wake() {
-                log::error!("cannot wake the thread that connects: {error}");
+                log::error!(target: "callmq", "cannot wake the thread that connects: {error}");
             }
         }
     }

@@ -90,7 +90,7 @@ impl Drop for WakeOnDrop {
     fn drop(&mut self) {
         // Nobody waits any more if it is gone.
         if let Some(Err(error)) = self.0.upgrade().map(|waker| waker.wake()) {
-            log::error!("cannot wake the thread that connects: {error}");
+            log::error!(target: "callmq", "cannot wake the thread that connects: {error}");
         }
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn race(
 
 /// Begins to connect, without waiting.
 fn start(peer: SocketAddr, bind: Bind, options: &DialOptions) -> io::Result<TcpStream> {
-    log::debug!("connecting to {peer}");
+    log::debug!(target: "callmq", "connecting to {peer}");
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     set_options(&socket, options)?;
@@ -146,7 +146,7 @@ struct Failure(Option<io::Error>);
 
 impl Failure {
     fn add(&mut self, address: SocketAddr, error: io::Error) {
-        log::debug!("cannot connect to {address}: {error}");
+        log::debug!(target: "callmq", "cannot connect to {address}: {error}");
         self.keep(error);
     }
 

@@ -185,6 +185,33 @@ fn nothing_is_unsafe_and_nothing_panics_on_purpose() {
 
 // ---- the checks can fail ----
 
+#[test]
+fn each_log_line_names_its_target() {
+    let mut lines = 0;
+    let mut complaints = Vec::new();
+    for file in product() {
+        let target = match file.module().first() {
+            Some(&"testing") => "target: \"callmq::testing\"",
+            _ => "target: \"callmq\"",
+        };
+        for call in file.source.split("log::").skip(1) {
+            let Some((name, arguments)) = call.split_once("!(") else {
+                continue;
+            };
+            if name.chars().all(|letter| letter.is_ascii_lowercase()) {
+                lines += 1;
+                let arguments = arguments.trim_start();
+                if !arguments.starts_with(target) {
+                    let shown = arguments.lines().next().unwrap_or_default();
+                    complaints.push(format!("src/{}: log::{name}!({shown}", file.path));
+                }
+            }
+        }
+    }
+    assert!(lines > 10, "the log lines were not found");
+    none(complaints);
+}
+
 fn file(path: &str, source: &str) -> File {
     File {
         path: path.to_owned(),
