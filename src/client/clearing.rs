@@ -1,6 +1,6 @@
-//! Taking callbacks back: `client.on_message = None`.
+//! Taking callbacks back (`client.on_message = None`), and what else changes with a callback that is set or cleared.
 
-use super::Client;
+use super::{Client, logging};
 
 /// Names a callback, for [`Client::callback_clear`]. Those of filters have their own
 /// [`message_callback_remove`](Client::message_callback_remove).
@@ -82,6 +82,27 @@ impl Client {
             Callback::ReconnectIf => callbacks.reconnect_if.clear(),
         }
         self
+    }
+
+    /// `on_publish` was set or cleared: whether messages of QoS 0 are reported from now on.
+    pub(super) fn report_qos0(&self) {
+        let mut core = self.shared().lock();
+        // Looked up under the lock, so that of two threads the last one has the last word.
+        core.session.settings.report_qos0 = self.callbacks().publish.is_set();
+    }
+
+    /// `on_socket_register_write` was cleared: what waited for an event loop of the user's own is written.
+    pub(super) fn write_directly(&self) {
+        let shared = self.shared();
+        let written = shared.after_command(shared.lock());
+        shared.keep_failure(written);
+    }
+
+    /// `on_log` or the logger was set or cleared: whether somebody wants to see each packet from now on.
+    pub(super) fn trace_packets(&self) {
+        let logged = logging::logged(self.shared());
+        let mut core = self.shared().lock();
+        core.session.settings.trace = logged || self.callbacks().log.is_set();
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
 
-/// Registration of closures and functions.
+/// Registration of closures and functions. [`callback_clear`](Client::callback_clear) takes one back.
 impl Client {
     /// Calls `callback` at each CONNACK, good or bad: whether the server has a session, its code, its properties.
     ///

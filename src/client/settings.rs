@@ -12,7 +12,7 @@ use super::connect_options::ConnectOptions;
 use super::shared::{Core, Phase, Shared};
 use super::{
     Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Server,
-    Stats, Transport, logging,
+    Stats, Transport,
 };
 use crate::codec::{Properties, ProtocolVersion, Will};
 use crate::error::{Error, Result};
@@ -457,27 +457,6 @@ impl Client {
         // Not under the lock: the options may hold a connector of the user's, and that a client.
         drop(previous);
         Ok(())
-    }
-
-    /// `on_publish` was set or cleared: whether messages of QoS 0 are reported from now on.
-    pub(super) fn report_qos0(&self) {
-        let mut core = self.shared().lock();
-        // Looked up under the lock, so that of two threads the last one has the last word.
-        core.session.settings.report_qos0 = self.callbacks().publish.is_set();
-    }
-
-    /// `on_socket_register_write` was cleared: what waited for an event loop of the user's own is written.
-    pub(super) fn write_directly(&self) {
-        let shared = self.shared();
-        let written = shared.after_command(shared.lock());
-        shared.keep_failure(written);
-    }
-
-    /// `on_log` or the logger was set or cleared: whether somebody wants to see each packet from now on.
-    pub(super) fn trace_packets(&self) {
-        let logged = logging::logged(self.shared());
-        let mut core = self.shared().lock();
-        core.session.settings.trace = logged || self.callbacks().log.is_set();
     }
 }
 
