@@ -270,10 +270,9 @@ impl Shared {
         if self.may_read(driver) {
             progress = self.read_and_handle(driver, limit);
         }
-        // Deadlines are judged only when nothing is left to read: the answer may be there.
-        if !progress || !self.may_read(driver) {
-            progress |= self.handle_deadlines();
-        }
+        // The peer's deadlines are judged only when nothing is left to read: the answer may be there.
+        let judge = !progress || !self.may_read(driver);
+        progress |= self.handle_deadlines(judge);
         progress |= self.dispatch(driver);
         drop(self.flush(self.lock()));
         progress
@@ -416,8 +415,9 @@ impl Shared {
         count > 0
     }
 
-    /// PINGREQ, and deadlines that have passed.
-    pub(super) fn handle_deadlines(self: &Arc<Self>) -> bool {
+    /// PINGREQ, and deadlines that have passed; those of the peer's answers if it is to be judged. One that floods us
+    /// wants to hear of us all the same.
+    pub(super) fn handle_deadlines(self: &Arc<Self>, judge: bool) -> bool {
         let now = self.now();
         let mut core = self.lock();
         if core.socket.is_none() {
@@ -427,6 +427,10 @@ impl Shared {
             // The DISCONNECT could not be written in time.
             self.lose(&mut core, DisconnectReason::Requested);
             return true;
+        }
+        if !judge {
+            core.session.ping_while_busy(now);
+            return false;
         }
         if core.session.poll_timeout().is_none_or(|due| due > now) {
             return false;

@@ -286,7 +286,7 @@ impl Client {
         let mut driver = shared.take_driver("loop_misc")?;
         let connected = shared.lock().socket.is_some();
         shared.go_on(&mut driver);
-        shared.handle_deadlines();
+        shared.handle_deadlines(true);
         shared.give_back(driver);
         shared.take_callback_error()?;
         if !connected {

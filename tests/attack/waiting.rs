@@ -430,3 +430,22 @@ fn with_a_clock_moved_by_hand_nothing_waits_for_ever() {
         client.loop_stop().unwrap();
     });
 }
+
+#[test]
+fn a_flood_does_not_keep_a_stepping_client_from_pinging() {
+    let peer = Peer::listen();
+    let client = Client::new("a");
+    client.on_message(|_, _| thread::sleep(Duration::from_millis(1)));
+    let (host, port) = peer.address();
+    client.connect((host, port, 1)).unwrap();
+    let mut connection = peer.accept_client();
+    client.wait_for_connect(LONG).unwrap();
+    // More than the client can handle in this time: there is always something to read.
+    connection.send(&publish(b"x").repeat(4000));
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(1400) {
+        client.loop_once(0.1).unwrap();
+    }
+    assert!(client.stats().messages_received < 4000);
+    connection.expect(b"\xc0\x00");
+}
