@@ -73,6 +73,21 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many encoded bytes may wait for the socket. Defaults to 262,144.
+    ///
+    /// While the peer is slower than the application and this much waits, `publish` waits for room, and once the peer
+    /// takes nothing at all messages go to the queue. Answers to the server count as well: one that does not read them
+    /// is not read from either. A packet larger than the limit is sent all the same, alone.
+    ///
+    /// ```
+    /// let client = callmq::client::Client::builder("small").output_limit(16 * 1024).build();
+    /// # drop(client);
+    /// ```
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.settings.output_limit = bytes.max(1);
+        self
+    }
+
     /// Sets the largest packet that is accepted, in bytes.
     ///
     /// A server that sends a larger one is disconnected before any memory is taken for it. Defaults to what the

@@ -5,7 +5,6 @@ use std::sync::{Arc, MutexGuard};
 use super::callbacks::OnMessage;
 use super::info::Tracker;
 use super::shared::{Core, Shared};
-use super::write::HIGH_WATER;
 use super::{
     Client, IntoPayload, IntoQos, IntoSubscriptions, IntoTopics, Message, MessageInfo, Outcome, SubscribeInfo,
 };
@@ -263,7 +262,10 @@ impl Shared {
         check_topic(message.topic)?;
 
         let mut core = self.lock();
-        if core.pressure() >= HIGH_WATER && !core.writing.stalled && !self.is_dispatcher() {
+        if core.pressure() >= core.session.settings.output_limit
+            && !core.writing.stalled
+            && !self.is_dispatcher()
+        {
             core = self.wait_for_room(core);
         }
         let quiet = core.unwritten() == 0 && !core.writing.busy;

@@ -21,7 +21,6 @@ use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Tracker, WrittenBytes};
-use super::write::HIGH_WATER;
 use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
@@ -439,7 +438,7 @@ impl Core {
 
     /// Whether the peer makes us answer without reading the answers: then it is not read from either.
     pub(super) fn is_clogged(&self) -> bool {
-        self.writing.answers >= HIGH_WATER
+        self.writing.answers >= self.session.settings.output_limit
     }
 
     /// Bytes that wait for the socket.

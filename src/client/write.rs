@@ -18,11 +18,7 @@ use crate::transport::Socket;
 /// publishes of a burst, short against a round trip.
 const QUIET: Duration = Duration::from_micros(3);
 
-/// A publisher that finds this much unwritten waits for room ..
-pub(super) const HIGH_WATER: usize = 256 * 1024;
-/// .. until this much is left ..
-const LOW_WATER: usize = HIGH_WATER / 2;
-/// .. or until the peer has taken nothing for this long.
+/// A publisher that finds the output full waits for half of it to leave, or until the peer has taken nothing for this long.
 const STALL: Duration = Duration::from_millis(100);
 
 /// At most this many pieces go into one system call.
@@ -50,7 +46,7 @@ impl Shared {
             };
             let mut bytes = std::mem::take(&mut core.writing.rest);
             // What a slow peer has not taken does not pile up here: the session sees that its output is full.
-            if bytes.len() < HIGH_WATER {
+            if bytes.len() < core.session.settings.output_limit {
                 bytes.take_from(core.session.output());
             }
             if bytes.is_empty() {
@@ -99,7 +95,7 @@ impl Shared {
     pub(super) fn unclog(&self, core: &mut Core) {
         let unwritten = core.unwritten();
         let clogged = core.is_clogged();
-        if unwritten == 0 || clogged && unwritten < HIGH_WATER {
+        if unwritten == 0 || clogged && unwritten < core.session.settings.output_limit {
             core.writing.answers = 0;
         }
         if clogged && !core.is_clogged() {
@@ -157,7 +153,8 @@ impl Shared {
         }
         let mut left = core.pressure();
         let mut deadline = Instant::now() + STALL;
-        while core.socket.is_some() && !core.writing.stalled && left > LOW_WATER {
+        while core.socket.is_some() && !core.writing.stalled && left > core.session.settings.output_limit / 2
+        {
             if core.is_driven() {
                 self.wake();
                 core = self.wait(core, Some(deadline));

@@ -9,9 +9,6 @@ use crate::codec::{
     MAX_REMAINING_LENGTH, PacketId, ProtocolVersion, Publish, PublishHead, publish_packet_len,
 };
 
-/// While this much waits to be written, messages wait in the queue.
-pub(super) const HIGH_WATER: usize = 256 * 1024;
-
 /// So many Packet Identifiers are left to SUBSCRIBE and UNSUBSCRIBE: other packets are not held up by messages
 /// [MQTT-4.9.0-3].
 const IDS_FOR_REQUESTS: usize = 64;
@@ -163,7 +160,7 @@ impl<T: Track> Session<T> {
     }
 
     fn has_room(&self, which: Which) -> bool {
-        self.wire.output.len() < HIGH_WATER
+        self.wire.output.len() < self.settings.output_limit
             && (which == Which::Unacknowledged || (!self.in_flight.goes_first() && self.has_window()))
     }
 
@@ -285,7 +282,7 @@ impl<T: Track> Session<T> {
 
     fn pull_resends(&mut self) {
         let settled = matches!(self.connection.link, Link::Settling | Link::Open);
-        while settled && self.wire.output.len() < HIGH_WATER && self.has_window() {
+        while settled && self.wire.output.len() < self.settings.output_limit && self.has_window() {
             let position = self.wire.appended;
             let Some((packet_id, slot)) = self.in_flight.next_resend(position) else {
                 return;

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     /// QoS 1 and 2 messages on their way at once; 0: no limit of ours.
     pub(crate) max_inflight: u16,
     pub(crate) queue: OfflineQueue,
+    /// While this many bytes wait to be written, messages wait in the queue.
+    pub(crate) output_limit: usize,
     pub(crate) resubscribe: Resubscribe,
     pub(crate) on_session_lost: OnSessionLost,
     /// Hold SUBSCRIBE and PUBLISH until `release`; always so in MQTT 5.0.
@@ -92,6 +94,7 @@ impl Default for Settings {
             ping_timeout: None,
             max_inflight: 20,
             queue: OfflineQueue::default(),
+            output_limit: 256 * 1024,
             resubscribe: Resubscribe::default(),
             on_session_lost: OnSessionLost::default(),
             wait_for_connack: false,

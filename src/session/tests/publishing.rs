@@ -4,8 +4,10 @@ use super::support::*;
 use crate::codec::Packet;
 use crate::error::Error;
 use crate::session::out_buffer::SHARED_PAYLOAD_MIN;
-use crate::session::publishing::HIGH_WATER;
 use crate::session::*;
+
+/// The default of `Settings::output_limit`.
+const HIGH_WATER: usize = 256 * 1024;
 
 #[test]
 fn qos_0_goes_straight_into_the_output() {

@@ -50,6 +50,7 @@ pub(super) fn settings() -> Settings {
             keep_qos0: false,
             when_full: WhenFull::Refuse,
         },
+        output_limit: 256 * 1024,
         resubscribe: Resubscribe::IfSessionLost,
         on_session_lost: OnSessionLost::Resend,
         wait_for_connack: false,
