@@ -219,14 +219,18 @@ impl Link {
         if shared.look(|state| state.fate(self.id)) == Fate::Abort {
             return self.over(shared);
         }
-        let Ok(all_written) = self.drain(shared) else {
+        if self.drain(shared).is_err() {
             return self.over(shared);
-        };
+        }
         // Asked again: the broker may have parted from this client while it gave its output.
         match shared.look(|state| state.fate(self.id)) {
             Fate::Open => true,
             Fate::Abort => self.over(shared),
-            Fate::Close => self.linger(all_written) || self.over(shared),
+            // A goodbye may have come behind what was written; nothing more comes behind that.
+            Fate::Close => {
+                let all_written = self.drain(shared);
+                all_written.is_ok_and(|all_written| self.linger(all_written)) || self.over(shared)
+            }
         }
     }
 
