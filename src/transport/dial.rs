@@ -8,7 +8,7 @@ use super::cancel::Cancel;
 use super::lookup::{look_up, system_resolver};
 use super::options::{Bind, Connector, DialOptions, Target};
 use super::race::race;
-use super::socket::Socket;
+use super::socket::{Socket, caught};
 use super::stream::Stream;
 use super::wait::Wait;
 
@@ -60,7 +60,7 @@ fn open(connector: &Connector, cancel: &Cancel) -> io::Result<Arc<dyn Stream>> {
         if cancel.is_cancelled() {
             return Err(Cancel::error());
         }
-        match connector() {
+        match caught(|| connector()) {
             // The kind is kept for an attempt that was cancelled.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,

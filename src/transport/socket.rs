@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,7 @@ impl Socket {
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => retry(|| (&mut &*stream).read(buffer)),
-            Self::Custom(custom) => retry(|| custom.stream.read(buffer))
+            Self::Custom(custom) => retry(|| caught(|| custom.stream.read(buffer)))
                 .map_err(would_block)
                 .map(|count| count.min(buffer.len())),
         }
@@ -114,7 +115,7 @@ impl Socket {
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Custom(custom) => custom.stream.shutdown(),
+            Self::Custom(custom) => caught(|| custom.stream.shutdown()),
         }
     }
 
@@ -208,7 +209,7 @@ impl Custom {
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
         for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-            match retry(|| self.stream.write(slice)).map_err(would_block) {
+            match retry(|| caught(|| self.stream.write(slice))).map_err(would_block) {
                 Ok(0) if written == 0 => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) if count < slice.len() => return Ok(written + count),
                 Ok(_) => written += slice.len(),
@@ -219,6 +220,11 @@ impl Custom {
         }
         Ok(written)
     }
+}
+
+/// Runs code of the user's own: its panic is the end of the connection, not of the thread that runs the loop.
+pub(super) fn caught<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("the stream panicked")))
 }
 
 impl fmt::Debug for Custom {

@@ -312,3 +312,37 @@ fn a_stream_that_keeps_its_waker_is_dropped_with_the_socket() {
     waker.wake();
     assert_eq!((count.load(Ordering::SeqCst), Arc::strong_count(&count)), (1, 1));
 }
+
+#[test]
+fn a_stream_or_a_connector_that_panics_is_an_error() {
+    struct Broken;
+
+    impl Stream for Broken {
+        fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("read")
+        }
+
+        fn write(&self, _: &[u8]) -> io::Result<usize> {
+            panic!("write")
+        }
+
+        fn shutdown(&self) -> io::Result<()> {
+            panic!("shutdown")
+        }
+
+        fn set_waker(&self, _: Waker) {}
+    }
+
+    let socket = Socket::custom(Arc::new(Broken));
+    assert_eq!(socket.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(
+        socket.write_vectored(&[IoSlice::new(b"x")]).unwrap_err().kind(),
+        ErrorKind::Other
+    );
+    assert_eq!(socket.shutdown_write().unwrap_err().kind(), ErrorKind::Other);
+
+    let connector: Connector = Arc::new(|| panic!("connector"));
+    let target = Target::Custom(connector);
+    let result = dial(&target, &DialOptions::default());
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Other);
+}
