@@ -130,6 +130,11 @@ impl DecodeError {
         }
     }
 
+    /// Whether the messages were too many, or too large together, and each of them was good.
+    pub(crate) fn is_limit_of_messages(&self) -> bool {
+        self.reason == ReasonCode::RECEIVE_MAXIMUM_EXCEEDED || self.reason == ReasonCode::QUOTA_EXCEEDED
+    }
+
     /// A packet or a value that is not allowed where it stands.
     pub(crate) const fn protocol(detail: &'static str, statement: &'static str) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use super::clock::{Clock, TimeSource};
 use super::shared::Shared;
 use super::{Client, ProtocolVersion, Transport};
-use crate::session::{OfflineQueue, Settings};
+use crate::session::{IncomingLimit, OfflineQueue, Settings};
 
 /// Settings for a new [`Client`], made by [`Client::builder`].
 #[derive(Clone, Debug)]
@@ -85,6 +85,12 @@ impl ClientBuilder {
     /// ```
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.settings.output_limit = bytes.max(1);
+        self
+    }
+
+    /// Sets how much of received messages of QoS 2 is kept until the server releases them: see [`IncomingLimit`].
+    pub fn incoming_limit(mut self, limit: IncomingLimit) -> Self {
+        self.settings.incoming_limit = limit;
         self
     }
 

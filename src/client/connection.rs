@@ -342,6 +342,12 @@ impl Shared {
                 core.closing = Some(Closing::Broken { until, reason });
                 return;
             }
+        } else if error.is_limit_of_messages() && core.session.end_output() {
+            // The acknowledgements of what is kept may still have to leave: without them the server would send all of
+            // it again each time, and never get to the end.
+            let until = self.now() + CLOSING;
+            core.closing = Some(Closing::Broken { until, reason });
+            return;
         }
         self.lose(core, reason);
     }

@@ -281,11 +281,7 @@ impl Shared {
             Some(ticket) if failed => self.withhold(ticket),
             _ => false,
         };
-        let ticket = if withheld || driver.manual_ack {
-            None
-        } else {
-            ticket
-        };
+        let ticket = ticket.filter(|_| !withheld);
         if senders.is_empty() {
             self.handed_out(driver, ticket);
         } else {
@@ -307,9 +303,13 @@ impl Shared {
         withheld
     }
 
-    /// The message is with everybody who gets it: it can be acknowledged.
+    /// The message is with everybody who gets it: it can be acknowledged, here or by the application.
     fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
         let Some(ticket) = ticket else { return };
+        if driver.manual_ack {
+            self.lock().session.taken(ticket);
+            return;
+        }
         driver.acks.push(ticket);
         // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
         let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
@@ -347,12 +347,19 @@ impl Shared {
             return true;
         };
         {
-            let core = self.lock();
+            let mut core = self.lock();
             if core.gives_up(driver) {
                 // The end is told, whether or not the channel is read again.
+                if let Some(ticket) = waiting.ticket {
+                    core.session.withhold(ticket);
+                }
                 drop(core);
                 let topic = &waiting.message.topic;
-                log::warn!(target: "callmq", "a message on {topic} was dropped: its channel is full, its connection over");
+                let fate = match waiting.ticket {
+                    None => "was dropped",
+                    Some(_) => "is left to the next connection of the session",
+                };
+                log::warn!(target: "callmq", "a message on {topic} {fate}: its channel is full, its connection over");
                 return true;
             }
         }

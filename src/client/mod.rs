@@ -52,7 +52,7 @@ pub use crate::codec::{
     Will,
 };
 pub use crate::error::{DecodeError, DropReason, Error, Result};
-pub use crate::session::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
+pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
 pub use crate::transport::{Stream, Waker};
 pub use builder::ClientBuilder;

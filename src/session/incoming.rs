@@ -9,12 +9,17 @@
 //!                  ▲                  │     └─ the connection it came on is gone ──► Processed ──PUBREL──► PUBCOMP
 //!                  └─ next connection ┴─ withheld
 //! ```
+//!
+//! A message is kept until the application has taken it; together they keep within [`IncomingLimit`]. What is left of
+//! it then, until it is finished, is its identifier.
 
 use std::collections::VecDeque;
 
-use super::AckTicket;
+use bytes::Bytes;
+
 use super::id_map::IdMap;
 use super::packet_ids::ALL_IDS;
+use super::{AckTicket, IncomingLimit};
 use crate::codec::{PacketId, Publish, QoS};
 
 /// What is received and not finished.
@@ -27,7 +32,23 @@ pub(super) struct Incoming {
     first: u64,
     /// Messages of QoS 2.
     exactly_once: IdMap<Stored>,
+    /// Those of them that are kept, and their bytes.
+    kept: Kept,
     next_sequence: u64,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    messages: usize,
+    bytes: usize,
+}
+
+/// Which part of [`IncomingLimit`] a message would exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exceeded {
+    Messages,
+    Bytes,
 }
 
 /// What the application said about a message of QoS 1.
@@ -40,7 +61,8 @@ enum Answer {
 
 #[derive(Debug)]
 struct Stored {
-    publish: Publish,
+    /// Until the application has taken it.
+    publish: Option<Publish>,
     step: Step,
 }
 
@@ -86,6 +108,7 @@ impl Incoming {
             unacknowledged: VecDeque::new(),
             first: 0,
             exactly_once: IdMap::new(),
+            kept: Kept::default(),
             next_sequence: 0,
         }
     }
@@ -111,6 +134,7 @@ impl Incoming {
     /// The server has no session: its identifiers mean nothing any more.
     pub(super) fn session_lost(&mut self) {
         self.exactly_once = IdMap::new();
+        self.kept = Kept::default();
     }
 
     /// Messages that are not finished.
@@ -130,11 +154,34 @@ impl Incoming {
 
     /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]
     /// (5.0: [MQTT-4.3.3-10]).
-    pub(super) fn receive_exactly_once(&mut self, packet_id: PacketId, publish: Publish) {
-        if self.exactly_once.get_mut(packet_id).is_none() {
-            let step = Step::Received;
-            self.exactly_once.insert(packet_id, Stored { publish, step });
+    pub(super) fn receive_exactly_once(
+        &mut self,
+        packet_id: PacketId,
+        mut publish: Publish,
+        limit: IncomingLimit,
+    ) -> Result<(), Exceeded> {
+        if self.exactly_once.get_mut(packet_id).is_some() {
+            return Ok(());
         }
+        let size = publish.size();
+        if self.kept.messages > 0 {
+            if self.kept.messages >= usize::from(limit.max_messages) {
+                return Err(Exceeded::Messages);
+            }
+            if self.kept.bytes.saturating_add(size) > limit.max_bytes {
+                return Err(Exceeded::Bytes);
+            }
+        }
+        self.kept.messages += 1;
+        self.kept.bytes += size;
+        // A slice would hold the whole buffer that was read into, which may be many times as large.
+        publish.payload = Bytes::copy_from_slice(&publish.payload);
+        let stored = Stored {
+            publish: Some(publish),
+            step: Step::Received,
+        };
+        self.exactly_once.insert(packet_id, stored);
+        Ok(())
     }
 
     pub(super) fn handle_pubrel(&mut self, packet_id: PacketId) -> Released {
@@ -143,25 +190,42 @@ impl Incoming {
         let Some(stored) = self.exactly_once.get_mut(packet_id) else {
             return Released::Complete;
         };
-        match &mut stored.step {
-            Step::Received => {
+        match (&mut stored.step, &stored.publish) {
+            (Step::Received, Some(publish)) => {
                 self.next_sequence += 1;
+                let publish = publish.clone();
                 stored.step = Step::Delivered {
                     sequence,
                     released: true,
                 };
-                Released::Deliver(stored.publish.clone(), ticket)
+                Released::Deliver(publish, ticket)
             }
-            Step::Delivered { released, .. } => {
+            (Step::Delivered { released, .. }, _) => {
                 *released = true;
                 Released::Pending
             }
-            Step::Withheld => Released::Pending,
-            Step::Processed => {
-                self.exactly_once.remove(packet_id);
+            (Step::Withheld, _) => Released::Pending,
+            (Step::Processed | Step::Received, _) => {
+                self.completed(packet_id);
                 Released::Complete
             }
         }
+    }
+
+    /// The application has taken a message, and will not fail on it any more: it need not be kept until it is
+    /// acknowledged.
+    pub(super) fn taken(&mut self, ticket: AckTicket) {
+        if let Some(stored) = self.delivered(ticket) {
+            let publish = stored.publish.take();
+            self.kept.forget(publish);
+        }
+    }
+
+    /// The message of QoS 2 that came with this ticket, if it has no answer yet.
+    fn delivered(&mut self, ticket: AckTicket) -> Option<&mut Stored> {
+        let packet_id = PacketId::new(ticket.packet_id).filter(|_| ticket.qos == QoS::ExactlyOnce)?;
+        let stored = self.exactly_once.get_mut(packet_id)?;
+        stored.step.is_of(ticket).then_some(stored)
     }
 
     /// The application is done with a message.
@@ -183,20 +247,15 @@ impl Incoming {
     }
 
     fn acknowledge_exactly_once(&mut self, ticket: AckTicket, current: bool) -> Acknowledged {
-        let Some(packet_id) = PacketId::new(ticket.packet_id) else {
-            return Acknowledged::Twice;
-        };
-        let due = match self.exactly_once.get_mut(packet_id) {
-            Some(Stored {
-                step: step @ Step::Delivered { .. },
-                ..
-            }) if step.is_of(ticket) => {
-                let due = matches!(step, Step::Delivered { released: true, .. });
-                *step = Step::Processed;
-                due.then_some(packet_id)
+        self.taken(ticket);
+        let due = match self.delivered(ticket) {
+            Some(stored) => {
+                let due = matches!(stored.step, Step::Delivered { released: true, .. });
+                stored.step = Step::Processed;
+                PacketId::new(ticket.packet_id).filter(|_| due)
             }
-            _ if current => return Acknowledged::Twice,
-            _ => None,
+            None if current => return Acknowledged::Twice,
+            None => None,
         };
         match due {
             Some(packet_id) if current => Acknowledged::PubComp(packet_id),
@@ -206,15 +265,15 @@ impl Incoming {
 
     /// PUBCOMP is sent [MQTT-4.3.3-2] (5.0: [MQTT-4.3.3-11, MQTT-4.3.3-12]).
     pub(super) fn completed(&mut self, packet_id: PacketId) {
-        self.exactly_once.remove(packet_id);
+        let publish = self.exactly_once.remove(packet_id);
+        self.kept.forget(publish.and_then(|stored| stored.publish));
     }
 
     /// The application failed on a message.
     pub(super) fn withhold(&mut self, ticket: AckTicket) {
         let current = ticket.connection == self.connection;
         if ticket.qos == QoS::ExactlyOnce {
-            let stored = PacketId::new(ticket.packet_id).and_then(|id| self.exactly_once.get_mut(id));
-            if let Some(stored) = stored.filter(|stored| stored.step.is_of(ticket)) {
+            if let Some(stored) = self.delivered(ticket) {
                 // Without a PUBREL on this connection there is still one to come.
                 stored.step = match stored.step {
                     Step::Delivered { released: true, .. } => Step::Withheld,
@@ -255,6 +314,15 @@ impl Incoming {
             sequence,
             packet_id: packet_id.get(),
             qos,
+        }
+    }
+}
+
+impl Kept {
+    fn forget(&mut self, publish: Option<Publish>) {
+        if let Some(publish) = publish {
+            self.messages -= 1;
+            self.bytes -= publish.size();
         }
     }
 }

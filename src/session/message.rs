@@ -132,6 +132,13 @@ impl Payload<'_> {
     }
 }
 
+impl Publish {
+    /// What it counts against a bound in bytes, as outgoing messages do.
+    pub(super) fn size(&self) -> usize {
+        size(&self.topic, &self.payload, &self.properties)
+    }
+}
+
 fn size(topic: &str, payload: &[u8], properties: &Properties) -> usize {
     topic.len() + payload.len() + properties_size(properties)
 }

@@ -40,7 +40,7 @@ pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
 pub(crate) use out_buffer::OutBuffer;
 pub(crate) use settings::Settings;
-pub use settings::{OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
+pub use settings::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -230,6 +230,15 @@ impl<T: Track> Session<T> {
         self.wire.trace(|_| Trace::SentDisconnect { reason, properties });
         Ok(())
     }
+    /// Ends the output: what is there may leave, and nothing comes behind it. `false` if it has ended before.
+    pub(crate) fn end_output(&mut self) -> bool {
+        let open = self.may_write();
+        if open {
+            self.connection.link = Link::Disconnecting;
+            self.keep_alive.stop();
+        }
+        open
+    }
     /// The transport is gone. What was in the output and of QoS 0 is lost (its tracker, if any, hears it); the rest
     /// waits for the next connection.
     pub(crate) fn closed(&mut self, _now: Instant) {
@@ -313,6 +322,10 @@ impl<T: Track> Session<T> {
                 Ok(())
             }
         }
+    }
+    /// The application has the message, and will acknowledge it later.
+    pub(crate) fn taken(&mut self, ticket: AckTicket) {
+        self.incoming.taken(ticket);
     }
     /// The application failed on the message: it is not acknowledged on this connection, and does not hold up the
     /// acknowledgements of later ones.

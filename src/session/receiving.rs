@@ -1,6 +1,6 @@
 //! Packets from the server.
 
-use super::incoming::Released;
+use super::incoming::{Exceeded, Released};
 use super::outgoing::Acked;
 use super::subscriptions::Answered;
 use super::wire::AckKind;
@@ -153,7 +153,9 @@ impl<T: Track> Session<T> {
                 Some(ticket.ok_or_else(too_many)?)
             }
             (QoS::ExactlyOnce, Some(packet_id)) => {
-                self.incoming.receive_exactly_once(packet_id, publish);
+                self.incoming
+                    .receive_exactly_once(packet_id, publish, self.settings.incoming_limit)
+                    .map_err(too_much)?;
                 // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
                 self.put_ack(AckKind::PubRec, packet_id);
                 return Ok(());
@@ -341,6 +343,25 @@ impl<T: Track> Session<T> {
                 command: (packet.packet_type() as u8) << 4,
             },
         });
+    }
+}
+
+/// More of QoS 2 than is to be kept. To the server that is no loss: it has no PUBREC for the message.
+fn too_much(exceeded: Exceeded) -> DecodeError {
+    let (reason, detail) = match exceeded {
+        Exceeded::Messages => (
+            ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+            "more messages of QoS 2 wait for their PUBREL than `incoming_limit` allows",
+        ),
+        Exceeded::Bytes => (
+            ReasonCode::QUOTA_EXCEEDED,
+            "messages of QoS 2 that wait for their PUBREL are larger than `incoming_limit` allows",
+        ),
+    };
+    DecodeError {
+        reason,
+        detail,
+        statement: "",
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::codec::{Connect, Packet, Properties, ProtocolVersion, Will};
+use crate::codec::{Connect, Packet, Properties, Property, ProtocolVersion, Will};
 use crate::error::Result;
 
 /// The settings of a session; the client changes them only where that is allowed.
@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) queue: OfflineQueue,
     /// While this many bytes wait to be written, messages wait in the queue.
     pub(crate) output_limit: usize,
+    pub(crate) incoming_limit: IncomingLimit,
     pub(crate) resubscribe: Resubscribe,
     pub(crate) on_session_lost: OnSessionLost,
     /// Hold SUBSCRIBE and PUBLISH until `release`; always so in MQTT 5.0.
@@ -47,6 +48,15 @@ impl Settings {
 
     /// The CONNECT that they ask for.
     pub(super) fn connect_packet(&self) -> Packet {
+        let mut properties = self.connect_properties.clone();
+        let receive_maximum = self.incoming_limit.max_messages;
+        if self.version == ProtocolVersion::V5
+            && receive_maximum < u16::MAX
+            && properties.receive_maximum().is_none()
+        {
+            // The server then keeps to it (MQTT 5.0, section 3.1.2.11.3).
+            properties.push(Property::ReceiveMaximum(receive_maximum.max(1)));
+        }
         Packet::Connect(Box::new(Connect {
             version: self.version,
             bridge: self.bridge,
@@ -56,7 +66,7 @@ impl Settings {
             will: self.will.clone(),
             username: self.username.clone(),
             password: self.password.clone(),
-            properties: self.connect_properties.clone(),
+            properties,
         }))
     }
 }
@@ -69,6 +79,8 @@ impl fmt::Debug for Settings {
             .field("ping_timeout", &self.ping_timeout)
             .field("max_inflight", &self.max_inflight)
             .field("queue", &self.queue)
+            .field("output_limit", &self.output_limit)
+            .field("incoming_limit", &self.incoming_limit)
             .field("resubscribe", &self.resubscribe)
             .field("on_session_lost", &self.on_session_lost)
             .field("wait_for_connack", &self.wait_for_connack)
@@ -95,6 +107,7 @@ impl Default for Settings {
             max_inflight: 20,
             queue: OfflineQueue::default(),
             output_limit: 256 * 1024,
+            incoming_limit: IncomingLimit::default(),
             resubscribe: Resubscribe::default(),
             on_session_lost: OnSessionLost::default(),
             wait_for_connack: false,
@@ -147,6 +160,44 @@ impl Default for OfflineQueue {
     }
 }
 
+/// The bounds of received messages of QoS 2 that cannot be given to the application yet: the server has sent them, and
+/// has still to release them with PUBREL.
+///
+/// A server that sends more loses the connection, and `on_disconnect` is told the limit as the reason. No message is
+/// lost by that: those that are kept stay, and the one that was too much is not acknowledged, so a server that keeps the
+/// session (`clean_session(false)`) sends it again. In MQTT 5.0 the server is told the number as its Receive Maximum,
+/// unless it is 65,535 or [`ConnectOptions::properties`](crate::client::ConnectOptions::properties) has another one.
+///
+/// One message is always taken, however large it is: the size of a packet has a limit of its own,
+/// [`ClientBuilder::max_packet_size`](crate::client::ClientBuilder::max_packet_size).
+///
+/// ```
+/// use callmq::client::{Client, IncomingLimit};
+///
+/// let limit = IncomingLimit {
+///     max_bytes: 1024 * 1024,
+///     ..IncomingLimit::default()
+/// };
+/// let client = Client::builder("small").incoming_limit(limit).build();
+/// # drop(client);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncomingLimit {
+    /// At most this many messages. Defaults to 65,535: there are no more packet identifiers.
+    pub max_messages: u16,
+    /// At most this many bytes (topics, payloads and properties). Defaults to 64 MiB.
+    pub max_bytes: usize,
+}
+
+impl Default for IncomingLimit {
+    fn default() -> Self {
+        Self {
+            max_messages: u16::MAX,
+            max_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
 /// What happens to a message that finds the outgoing queue full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -195,7 +246,6 @@ pub enum OnSessionLost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Property;
 
     #[test]
     fn secrets_are_not_printed() {

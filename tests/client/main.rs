@@ -12,6 +12,7 @@ mod connect;
 mod external_loop;
 mod failing;
 mod farewell;
+mod incoming_limit;
 mod keep_alive;
 mod log;
 mod loops;

@@ -5,6 +5,7 @@
 mod support;
 
 mod connecting;
+mod incoming_limit;
 mod keep_alive;
 mod model;
 mod model_incoming;

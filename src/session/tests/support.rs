@@ -51,6 +51,7 @@ pub(super) fn settings() -> Settings {
             when_full: WhenFull::Refuse,
         },
         output_limit: 256 * 1024,
+        incoming_limit: IncomingLimit::default(),
         resubscribe: Resubscribe::IfSessionLost,
         on_session_lost: OnSessionLost::Resend,
         wait_for_connack: false,
