@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::filters::Filters;
 use super::{Client, ConnectFlags, DisconnectFlags, LogLevel, Message, SocketHandle};
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
-use crate::topic::{FilterId, FilterMap};
 
 pub(crate) type OnConnect = dyn FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
 pub(crate) type OnConnectFail = dyn FnMut(&Client, &Error) -> Result<()> + Send;
@@ -187,102 +187,6 @@ pub(crate) struct Callbacks {
     pub(crate) filters: Filters,
     pub(crate) receivers: Receivers,
     pub(crate) log: Log,
-}
-
-/// The closures of `message_callback_add` and `subscribe_with`, by filter.
-#[derive(Default)]
-pub(crate) struct Filters {
-    map: Mutex<FilterMap<Arc<FilterSlot>>>,
-    any: AtomicBool,
-}
-
-#[derive(Debug)]
-pub(crate) struct FilterSlot {
-    pub(crate) filter: Box<str>,
-    pub(crate) slot: Slot<OnMessage>,
-    /// Whether `subscribe_with` made it: it may stand beside others of the same filter.
-    subscribed: bool,
-}
-
-impl FilterSlot {
-    fn new(filter: &str, closure: Box<OnMessage>, subscribed: bool) -> Arc<Self> {
-        let slot = Slot::default();
-        slot.set(closure);
-        Arc::new(Self {
-            filter: filter.into(),
-            slot,
-            subscribed,
-        })
-    }
-}
-
-impl Filters {
-    fn map(&self) -> MutexGuard<'_, FilterMap<Arc<FilterSlot>>> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the one closure of `message_callback_add` for this filter, which is valid.
-    pub(crate) fn set(&self, filter: &str, closure: Box<OnMessage>) -> Result<()> {
-        let entry = FilterSlot::new(filter, closure, false);
-        let mut replaced = Vec::new();
-        {
-            let mut map = self.map();
-            for kept in map.remove(filter) {
-                if kept.subscribed {
-                    map.insert(filter, kept)?;
-                } else {
-                    replaced.push(kept);
-                }
-            }
-            map.insert(filter, entry)?;
-            self.any.store(true, Ordering::Release);
-        }
-        replaced.iter().for_each(|entry| entry.slot.clear());
-        Ok(())
-    }
-
-    /// Adds a closure beside those that the filter has.
-    pub(crate) fn add(&self, filter: &str, closure: Box<OnMessage>) -> Result<FilterId> {
-        let id = self
-            .map()
-            .insert(filter, FilterSlot::new(filter, closure, true))?;
-        self.any.store(true, Ordering::Release);
-        Ok(id)
-    }
-
-    /// Removes what `add` added.
-    pub(crate) fn take_back(&self, id: FilterId) {
-        let entry = self.map().remove_id(id);
-        if let Some(entry) = entry {
-            entry.slot.clear();
-        }
-    }
-
-    pub(crate) fn remove(&self, filter: &str) {
-        let removed = self.map().remove(filter);
-        for entry in removed {
-            entry.slot.clear();
-        }
-    }
-
-    /// Collects the closures whose filter matches, most specific first.
-    pub(crate) fn matching(&self, topic: &str, into: &mut Vec<Arc<FilterSlot>>) {
-        if self.any.load(Ordering::Acquire) {
-            self.map().matching(topic, |entry| into.push(Arc::clone(entry)));
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.any.load(Ordering::Acquire)
-    }
-}
-
-impl fmt::Debug for Filters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filters")
-            .field("any", &!self.is_empty())
-            .finish_non_exhaustive()
-    }
 }
 
 /// The channels of `messages`.

@@ -254,7 +254,7 @@ impl Shared {
         let mut failed = false;
         driver.matching.clear();
         if !filters.is_empty() {
-            filters.matching(&message.topic, &mut driver.matching);
+            filters.matching(&message, &mut driver.matching);
         }
         if driver.matching.is_empty() {
             watch.enter(self, "on_message");

@@ -13,8 +13,8 @@ use bytes::BytesMut;
 use mio::{Events, Poll, Token};
 
 use super::DisconnectReason;
-use super::callbacks::FilterSlot;
 use super::dispatch::Waiting;
+use super::filters::FilterSlot;
 use super::shared::{Closing, Core, Happening, Shared};
 use crate::codec::{Decoder, Packet, ProtocolVersion};
 use crate::error::{DecodeError, Error, Result};

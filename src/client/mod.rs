@@ -28,6 +28,7 @@ mod connection;
 mod convert;
 mod dispatch;
 mod driver;
+mod filters;
 mod guard;
 mod info;
 mod log_lines;
@@ -45,6 +46,7 @@ mod shared;
 mod slow_callbacks;
 mod socket_handle;
 mod stats;
+mod subscribing;
 mod write;
 
 pub use crate::codec::{

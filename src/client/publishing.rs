@@ -1,19 +1,16 @@
-//! Publishing and subscribing.
+//! Publishing, and acknowledging what was received.
 
 use std::sync::{Arc, MutexGuard};
 
-use super::callbacks::OnMessage;
 use super::info::Tracker;
 use super::shared::{Core, Shared};
-use super::{
-    Client, IntoPayload, IntoQos, IntoSubscriptions, IntoTopics, Message, MessageInfo, Outcome, SubscribeInfo,
-};
-use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, Subscription};
+use super::{Client, IntoPayload, IntoQos, Message, MessageInfo};
+use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS};
 use crate::error::{Error, Result};
 use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, Received, WhenFull};
-use crate::topic::{check_filter, check_topic};
+use crate::topic::check_topic;
 
-/// Messages and subscriptions.
+/// Messages.
 impl Client {
     /// Publishes a message with QoS 0, not retained.
     ///
@@ -92,110 +89,6 @@ impl Client {
         }
         message.properties.check_for(PacketType::Publish)?;
         self.shared().publish(&message.outgoing())
-    }
-
-    /// Subscribes to one filter or several. Does not wait for the answer: see [`SubscribeInfo::wait`] and
-    /// `on_subscribe`.
-    ///
-    /// Forms: `"a/b"` (QoS 0), `("a/b", 1)`, `[("a", 0), ("b", 2)]`, and with
-    /// [`SubscribeOptions`](super::SubscribeOptions) in place of the QoS. A list is one SUBSCRIBE packet. The filters
-    /// are remembered: the request is sent when there is a connection, and renewed when the server has lost the session
-    /// (see [`resubscribe_set`](Self::resubscribe_set)). Filters that the server refuses are forgotten.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] for a filter that is not valid, a QoS over 2, an empty list; [`Error::InvalidState`]
-    /// if all packet identifiers are in use.
-    ///
-    /// ```no_run
-    /// # fn main() -> callmq::Result<()> {
-    /// # let client = callmq::Client::new("foo1");
-    /// # client.connect("localhost")?;
-    /// client.subscribe("house/light")?;
-    /// let codes = client.subscribe([("house/+/temperature", 1), ("alarm/#", 2)])?.wait(5)?;
-    /// assert!(codes.iter().all(|code| !code.is_failure()));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// See MQTT 5.0, section 3.8.
-    pub fn subscribe(&self, topics: impl IntoSubscriptions) -> Result<SubscribeInfo> {
-        self.shared().subscribe(topics.into_subscriptions()?)
-    }
-
-    /// Subscribes, and calls `callback` for the messages that match: [`subscribe`](Self::subscribe) and
-    /// [`message_callback_add`](Self::message_callback_add) in one.
-    ///
-    /// Several callbacks of one filter stand side by side. With a list of filters, a message that matches several of
-    /// them calls `callback` once for each.
-    ///
-    /// # Errors
-    ///
-    /// As [`subscribe`](Self::subscribe); the callback is not added then.
-    ///
-    /// ```no_run
-    /// # fn main() -> callmq::Result<()> {
-    /// # let client = callmq::Client::new("foo1");
-    /// # client.connect("localhost")?;
-    /// client.subscribe_with(("house/+/light", 1), |_client, msg| println!("{} is {}", msg.topic, msg.payload))?;
-    /// client.loop_forever()
-    /// # }
-    /// ```
-    pub fn subscribe_with<F, R>(&self, topics: impl IntoSubscriptions, callback: F) -> Result<SubscribeInfo>
-    where
-        F: FnMut(&Client, &Message) -> R + Send + 'static,
-        R: Outcome,
-    {
-        let subscriptions = topics.into_subscriptions()?;
-        let filters: Vec<String> = subscriptions
-            .iter()
-            .map(|subscription| subscription.filter.clone())
-            .collect();
-        let shared = self.shared();
-        let callback = Arc::new(std::sync::Mutex::new(callback));
-        // Before the request: the first retained message may come with the answer.
-        let mut added = Vec::new();
-        for filter in &filters {
-            let callback = Arc::clone(&callback);
-            let closure: Box<OnMessage> = Box::new(move |client, message| {
-                let mut callback = callback.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                callback(client, message).into_result()
-            });
-            added.push(shared.callbacks.filters.add(filter, closure)?);
-        }
-        let result = shared.subscribe(subscriptions);
-        if result.is_err() {
-            for id in added {
-                shared.callbacks.filters.take_back(id);
-            }
-        }
-        result
-    }
-
-    /// Ends subscriptions: one filter or a list. Does not wait for the answer.
-    ///
-    /// The filters are forgotten at once. Their callbacks stay.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] for a filter that is not valid, an empty list; [`Error::InvalidState`] if all packet
-    /// identifiers are in use.
-    ///
-    /// See MQTT 5.0, section 3.10.
-    pub fn unsubscribe(&self, topics: impl IntoTopics) -> Result<SubscribeInfo> {
-        let filters = topics.into_topics()?;
-        for filter in &filters {
-            check_filter(filter)?;
-        }
-        let shared = self.shared();
-        let tracker = Tracker::new(Arc::downgrade(shared));
-        let mut core = shared.lock();
-        let now = shared.now();
-        let mid = core
-            .session
-            .unsubscribe(now, filters, Properties::default(), |_| tracker.clone())?;
-        shared.after_command(core)?;
-        Ok(SubscribeInfo::new(mid, tracker))
     }
 
     /// Acknowledges a received message of QoS 1 or 2, where [`manual_ack_set`](Self::manual_ack_set) is on.
@@ -349,22 +242,5 @@ impl Shared {
             None if self.time.is_manual() && core.running.is_none() => (core, false),
             None => (self.wait(core, until), true),
         }
-    }
-
-    fn subscribe(self: &Arc<Self>, subscriptions: Vec<Subscription>) -> Result<SubscribeInfo> {
-        for subscription in &subscriptions {
-            if subscription.filter.contains('\\') {
-                log::warn!(target: "callmq", "a filter contains a backslash, levels are separated by '/'");
-            }
-        }
-        let tracker = Tracker::new(Arc::downgrade(self));
-        let mut core = self.lock();
-        let mid = core
-            .session
-            .subscribe(self.now(), subscriptions, Properties::default(), |_| {
-                tracker.clone()
-            })?;
-        self.after_command(core)?;
-        Ok(SubscribeInfo::new(mid, tracker))
     }
 }

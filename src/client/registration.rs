@@ -282,7 +282,8 @@ impl Client {
     /// Calls `callback` for messages whose topic matches `filter`, instead of `on_message`. Does not subscribe.
     ///
     /// All callbacks whose filter matches are called, the most specific first. A filter has one callback of this kind:
-    /// the last one set. `$share/GROUP/` in front takes no part in matching. For what a callback may do see
+    /// the last one set. `$share/GROUP/` in front takes no part in matching: with `"$share/workers/jobs/+"` the callback
+    /// gets what comes on `jobs/1`. For what a callback may do see
     /// [`on_connect`](Client::on_connect); with QoS 1 and 2 the message is acknowledged when all of them have returned,
     /// and not if one failed.
     ///
@@ -305,7 +306,9 @@ impl Client {
     /// Removes the callbacks of a filter, also those of [`subscribe_with`](Client::subscribe_with). Does not
     /// unsubscribe.
     ///
-    /// The filter is compared letter by letter. One without callbacks is ignored.
+    /// The filter is compared letter by letter. If none was registered with just this spelling, those count that differ
+    /// in `$share/GROUP/`: `"jobs/#"` stands for `"$share/workers/jobs/#"`, too, and the other way round. A filter without
+    /// callbacks is ignored.
     pub fn message_callback_remove(&self, filter: &str) {
         self.callbacks().filters.remove(filter);
     }

@@ -27,6 +27,8 @@ pub(super) struct Limits {
     pub(super) receive_maximum: u16,
     /// Replaces our Keep Alive.
     pub(super) keep_alive: Option<u16>,
+    /// Whether SUBSCRIBE may carry a Subscription Identifier.
+    pub(super) subscription_identifiers: bool,
 }
 
 impl Connection {
@@ -60,6 +62,7 @@ impl Limits {
         Self {
             receive_maximum: u16::MAX,
             keep_alive: None,
+            subscription_identifiers: true,
         }
     }
 
@@ -67,6 +70,7 @@ impl Limits {
         Self {
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
             keep_alive: properties.server_keep_alive(),
+            subscription_identifiers: properties.subscription_identifier_available().unwrap_or(true),
         }
     }
 }

@@ -39,6 +39,7 @@ mod tests;
 pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
 pub(crate) use out_buffer::OutBuffer;
+pub(crate) use requesting::{FIRST_OWN_IDENTIFIER, LAST_IDENTIFIER};
 pub(crate) use settings::Settings;
 pub use settings::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 

@@ -2,6 +2,13 @@
 
 use super::subscriptions::Request;
 use super::*;
+use crate::codec::Property;
+
+/// Subscription Identifiers from here on are given by the client itself, those below by the application.
+pub(crate) const FIRST_OWN_IDENTIFIER: u32 = 1 << 27;
+
+/// The largest Subscription Identifier (MQTT 5.0, section 3.8.2.1.2).
+pub(crate) const LAST_IDENTIFIER: u32 = 268_435_455;
 
 impl<T: Track> Session<T> {
     /// Notes a request and sends it if that may be now. `packet` makes it with its identifier.
@@ -72,13 +79,35 @@ impl<T: Track> Session<T> {
     }
 
     fn send_request(&mut self, request: Request<T>) {
-        let encoded = self.wire.put_packet(&request.packet);
+        let bare = self.without_own_identifier(&request.packet);
+        let encoded = self.wire.put_packet(bare.as_ref().unwrap_or(&request.packet));
         debug_assert!(encoded.is_ok(), "checked when it was accepted: {encoded:?}");
         self.trace_request(&request.packet);
         if let Some(track) = &request.track {
             track.sent();
         }
         self.subscriptions.sent(request);
+    }
+
+    /// The SUBSCRIBE as it is sent to a server that does not support Subscription Identifiers, where the client had given
+    /// it one of its own. The ledger keeps that: the next server may support them.
+    fn without_own_identifier(&self, packet: &Packet) -> Option<Packet> {
+        let Packet::Subscribe(subscribe) = packet else {
+            return None;
+        };
+        let mut identifiers = subscribe.properties.subscription_identifiers();
+        let own = identifiers.any(|identifier| identifier >= FIRST_OWN_IDENTIFIER);
+        if !own || self.connection.limits.subscription_identifiers {
+            return None;
+        }
+        let mut bare = subscribe.clone();
+        bare.properties = subscribe
+            .properties
+            .iter()
+            .filter(|property| !matches!(property, Property::SubscriptionIdentifier(_)))
+            .cloned()
+            .collect();
+        Some(Packet::Subscribe(bare))
     }
 
     fn trace_request(&mut self, packet: &Packet) {

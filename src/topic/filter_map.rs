@@ -148,6 +148,28 @@ impl<V> FilterMap<V> {
         taken.into_iter().map(|entry| entry.value).collect()
     }
 
+    /// Takes out all values of this filter, whatever `$share/GROUP/` they were inserted with; that of `filter` itself takes
+    /// no part.
+    pub(crate) fn remove_of_all_groups(&mut self, filter: &str) -> Vec<V> {
+        let Some(node) = self.find(filter) else {
+            return Vec::new();
+        };
+        let taken = std::mem::take(&mut self.nodes[node].values);
+        self.len -= taken.len();
+        self.prune(node);
+        taken.into_iter().map(|entry| entry.value).collect()
+    }
+
+    /// Returns the values of this filter, spelled as it was inserted.
+    pub(crate) fn values<'a>(&'a self, filter: &'a str) -> impl Iterator<Item = &'a V> {
+        let (group, _) = split_share(filter);
+        let node = self.find(filter).map(|node| &self.nodes[node]);
+        node.into_iter()
+            .flat_map(|node| &node.values)
+            .filter(move |entry| entry.group.as_deref() == group)
+            .map(|entry| &entry.value)
+    }
+
     /// Takes out one value, if it is still there.
     pub fn remove_id(&mut self, id: FilterId) -> Option<V> {
         let values = &mut self.nodes.get_mut(id.node)?.values;

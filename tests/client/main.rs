@@ -26,4 +26,6 @@ mod settings;
 mod sockets;
 mod stepping;
 mod subscribe;
+mod subscriptions_v5;
 mod support;
+mod wire_v5;
