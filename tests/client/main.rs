@@ -28,4 +28,5 @@ mod stepping;
 mod subscribe;
 mod subscriptions_v5;
 mod support;
+mod turns;
 mod wire_v5;
