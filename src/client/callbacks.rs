@@ -2,17 +2,12 @@
 //!
 //! A closure is taken out of its slot, run without any lock, and put back unless the slot was given another one
 //! meanwhile. So a callback may replace itself, and two threads never run the same closure.
-//!
-//! Most closures are run by the driver only, of which there is one. Those that calls of any thread run
-//! (`on_pre_connect` and the `on_socket_..`) take turns: who finds the closure running in another thread waits for it.
-//! A thread that is inside one of these closures does not wait: the other one may wait for this thread.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -37,8 +32,6 @@ pub(crate) type ReconnectIf = dyn FnMut(&Client, &super::DisconnectReason, u32) 
 pub(crate) struct Slot<F: ?Sized> {
     closure: Mutex<Kept<F>>,
     set: AtomicBool,
-    /// Signals that the closure is back, or replaced.
-    back: Condvar,
 }
 
 struct Kept<F: ?Sized> {
@@ -59,7 +52,6 @@ impl<F: ?Sized> Slot<F> {
             self.set.store(true, Ordering::Release);
             kept.closure.replace(closure)
         };
-        self.back.notify_all();
         // Dropped without the lock: what it captured may call back into the client.
         drop(previous);
     }
@@ -71,7 +63,6 @@ impl<F: ?Sized> Slot<F> {
             self.set.store(false, Ordering::Release);
             kept.closure.take()
         };
-        self.back.notify_all();
         drop(previous);
     }
 
@@ -93,44 +84,14 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return None;
         }
-        self.run_kept(name, self.kept(), call)
-    }
-
-    /// As [`run`](Self::run), for a closure that any thread may have to run: after the one that runs it now.
-    pub(crate) fn run_in_turn(
-        &self,
-        name: &'static str,
-        call: impl FnOnce(&mut F) -> Result<()>,
-    ) -> Result<()> {
-        if !self.is_set() {
-            return Ok(());
-        }
-        let mut kept = self.kept();
-        let waits = IN_TURN.get() == 0;
-        while waits && kept.closure.is_none() && self.is_set() {
-            kept = self.back.wait(kept).unwrap_or_else(PoisonError::into_inner);
-        }
-        IN_TURN.set(IN_TURN.get() + 1);
-        let result = self.run_kept(name, kept, call);
-        IN_TURN.set(IN_TURN.get() - 1);
-        result.unwrap_or(Ok(()))
-    }
-
-    fn run_kept<T>(
-        &self,
-        name: &'static str,
-        mut kept: MutexGuard<'_, Kept<F>>,
-        call: impl FnOnce(&mut F) -> Result<T>,
-    ) -> Option<Result<T>> {
-        let mut closure = kept.closure.take()?;
-        let generation = kept.generation;
-        drop(kept);
+        let (mut closure, generation) = {
+            let mut kept = self.kept();
+            (kept.closure.take()?, kept.generation)
+        };
         let result = guarded(name, || call(&mut closure));
         let mut kept = self.kept();
         if kept.generation == generation {
             kept.closure = Some(closure);
-            drop(kept);
-            self.back.notify_one();
         } else {
             drop(kept);
             // Replaced while it ran.
@@ -151,7 +112,6 @@ impl<F: ?Sized> Default for Slot<F> {
                 generation: 0,
             }),
             set: AtomicBool::new(false),
-            back: Condvar::new(),
         }
     }
 }
@@ -160,11 +120,6 @@ impl<F: ?Sized> fmt::Debug for Slot<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_set() { "Slot(set)" } else { "Slot(empty)" })
     }
-}
-
-thread_local! {
-    /// How many closures that take turns the thread is in, of any client.
-    static IN_TURN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs user code: its error and its panic come back as [`Error::Callback`].

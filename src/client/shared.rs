@@ -21,7 +21,7 @@ use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Tracker, WrittenBytes};
-use super::{CleanStart, Client, DisconnectReason, Transport, guard};
+use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
@@ -416,8 +416,6 @@ impl Drop for Shared {
         let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
         core.session.abandon();
         core.line.end();
-        // The thread that keeps connections alive ends with the last client.
-        guard::look_again();
     }
 }
 

@@ -28,5 +28,4 @@ mod stepping;
 mod subscribe;
 mod subscriptions_v5;
 mod support;
-mod turns;
 mod wire_v5;

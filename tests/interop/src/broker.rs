@@ -23,7 +23,7 @@ pub enum BrokerKind {
 
 impl BrokerKind {
     /// Starts a broker that lets everybody in.
-    pub fn start(self) -> Box<dyn Broker> {
+    pub fn start(self) -> Box<dyn Broker + Sync> {
         match self {
             Self::Mosquitto => Box::new(Mosquitto::start()),
             Self::Embedded => Box::new(Embedded::start(false)),
@@ -31,7 +31,7 @@ impl BrokerKind {
     }
 
     /// Starts a broker that lets nobody in but the user [`USER`] with the password [`PASSWORD`].
-    pub fn start_with_password(self) -> Box<dyn Broker> {
+    pub fn start_with_password(self) -> Box<dyn Broker + Sync> {
         match self {
             Self::Mosquitto => Box::new(mosquitto::Config::default().password().start()),
             Self::Embedded => Box::new(Embedded::start(true)),

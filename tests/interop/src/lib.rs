@@ -4,6 +4,7 @@
 //!
 //! Nothing else in here uses the crate's codec: what these tests see of the wire must not depend on what they test.
 
+pub mod brand;
 pub mod broker;
 pub mod compare;
 pub mod log;
@@ -17,6 +18,7 @@ pub mod transcript;
 pub mod vendored;
 pub mod wire;
 
+pub use brand::{Brand, Running};
 pub use broker::{Broker, BrokerKind};
 pub use mosquitto::Mosquitto;
 pub use proxy::Proxy;

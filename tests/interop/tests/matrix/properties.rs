@@ -1,0 +1,285 @@
+//! What MQTT 5.0 added to packets: properties, limits, reason codes.
+
+use std::time::Duration;
+
+use callmq::client::{Client, ConnectOptions, Message, Properties, Property, QoS, ReasonCode};
+use crossbeam_channel::unbounded;
+use interop::Proxy;
+use interop::proxy::Event;
+
+use crate::site::{Outcome, Site, deliver, ensure, expect, granted, publish, same, told, welcomes};
+use crate::{ONLY_5, Row};
+
+pub const CHECKS: &[Row] = &[
+    ("properties of a message", ONLY_5, of_a_message),
+    ("assigned client id", ONLY_5, assigned_client_id),
+    ("server keep alive", ONLY_5, server_keep_alive),
+    ("request and response", ONLY_5, request_and_response),
+    ("receive maximum of the client", ONLY_5, own_receive_maximum),
+    ("receive maximum of the server", ONLY_5, servers_receive_maximum),
+    ("maximum packet of the client", ONLY_5, own_maximum_packet_size),
+    ("subscription identifiers", ONLY_5, subscription_identifiers),
+    ("disconnect with will", ONLY_5, disconnect_with_will),
+    ("reason: no subscribers", ONLY_5, no_subscribers),
+    ("reason: no subscription", ONLY_5, no_subscription),
+];
+
+fn of_a_message(site: &Site) -> Outcome {
+    let topic = site.topic("t");
+    let (client, messages) = site.listener("a", &topic, 1)?;
+    let sent = Properties::default()
+        .with(Property::PayloadFormatIndicator(1))
+        .with(Property::ContentType("text/plain".into()))
+        .with(Property::ResponseTopic(site.topic("answers")))
+        .with(Property::CorrelationData(b"\x00\x01\xff".to_vec().into()))
+        .with(Property::UserProperty("name".into(), "value 1".into()))
+        .with(Property::UserProperty("name".into(), "value 2".into()));
+    deliver(&client, Message::new(&topic, "x").properties(sent.clone()), 1)?;
+    let received = expect(&messages, "x")?.properties;
+    same(
+        "Payload Format Indicator",
+        received.payload_format_indicator(),
+        sent.payload_format_indicator(),
+    )?;
+    same("Content Type", received.content_type(), sent.content_type())?;
+    same("Response Topic", received.response_topic(), sent.response_topic())?;
+    same(
+        "Correlation Data",
+        received.correlation_data(),
+        sent.correlation_data(),
+    )?;
+    same(
+        "User Properties",
+        received.user_properties().collect::<Vec<_>>(),
+        sent.user_properties().collect::<Vec<_>>(),
+    )
+}
+
+fn assigned_client_id(site: &Site) -> Outcome {
+    let client = callmq::Client::builder("")
+        .protocol(site.version)
+        .reconnect_on_failure(false)
+        .build();
+    let client = site.known(client);
+    let assigned = welcomed(site, &client, site.options())?;
+    let assigned = assigned.assigned_client_identifier().unwrap_or_default();
+    ensure!(!assigned.is_empty(), "no Assigned Client Identifier");
+    same("client id", client.client_id(), assigned)
+}
+
+/// The brokers of the matrix that have a setting for it want a sign of life once a minute.
+fn server_keep_alive(site: &Site) -> Outcome {
+    let welcome = welcomed(site, &site.client("a"), site.options().keep_alive(600))?;
+    same("Server Keep Alive", welcome.server_keep_alive(), Some(60))
+}
+
+/// Connects, and returns the properties of the CONNACK.
+fn welcomed(site: &Site, client: &Client, options: ConnectOptions) -> Outcome<Properties> {
+    let welcomes = welcomes(client);
+    site.join_with(client, options)?;
+    told("the CONNACK", &welcomes)
+}
+
+fn no_subscribers(site: &Site) -> Outcome {
+    let client = site.client("a");
+    let (sender, codes) = unbounded();
+    client.on_publish(move |_, _, code, _| {
+        let _ = sender.send(code.value());
+    });
+    site.join(&client)?;
+    let topic = site.topic("nobody");
+    publish(&client, &topic, "x", 1)?;
+    same("code of PUBACK", told("PUBACK", &codes)?, 0x10)?;
+    granted(client.subscribe((&*topic, 1))?.wait(5)?, 1)?;
+    publish(&client, &topic, "x", 1)?;
+    same("code with a subscriber", told("PUBACK", &codes)?, 0)
+}
+
+fn no_subscription(site: &Site) -> Outcome {
+    let client = site.joined("a")?;
+    let codes = client.unsubscribe(site.topic("never"))?.wait(5)?;
+    let codes: Vec<u8> = codes.into_iter().map(ReasonCode::value).collect();
+    same("codes of UNSUBACK", codes, [0x11])
+}
+
+/// One client asks, the other answers, each knowing of the other what the properties say.
+fn request_and_response(site: &Site) -> Outcome {
+    let (questions, answers) = (site.topic("questions"), site.topic("answers"));
+    let worker = site.client("b");
+    worker.on_message(|worker, question| {
+        let Some(topic) = question.properties.response_topic() else {
+            return Ok(());
+        };
+        let answer = Message::new(topic, format!("{}!", question.payload)).qos(QoS::AtLeastOnce);
+        let data = question.properties.correlation_data().cloned();
+        let properties = data.map(Property::CorrelationData).into_iter();
+        let properties = properties.fold(Properties::default(), Properties::with);
+        worker.publish_message(answer.properties(properties)).map(drop)
+    });
+    site.join(&worker)?;
+    granted(worker.subscribe((&*questions, 1))?.wait(5)?, 1)?;
+    let (client, messages) = site.listener("a", &answers, 1)?;
+    for number in 0..3_u8 {
+        let properties = Properties::default()
+            .with(Property::ResponseTopic(answers.clone()))
+            .with(Property::CorrelationData(vec![number].into()));
+        let question = Message::new(&questions, number).properties(properties);
+        deliver(&client, question, 1)?;
+    }
+    for number in 0..3_u8 {
+        let answer = expect(&messages, &format!("{number}!"))?;
+        let data = answer.properties.correlation_data().map(|data| data.to_vec());
+        same("Correlation Data", data, Some(vec![number]))?;
+    }
+    Ok(())
+}
+
+/// No more messages than the client has allowed are on their way to it.
+fn own_receive_maximum(site: &Site) -> Outcome {
+    let topic = site.topic("t");
+    let proxy = Proxy::start(site.broker().port(), Duration::ZERO);
+    let client = site.known(site.builder("a").manual_ack(true).build());
+    let messages = client.messages(100);
+    let two = Properties::default().with(Property::ReceiveMaximum(2));
+    site.join_with(&client, site.through(&proxy).properties(two))?;
+    granted(client.subscribe((&*topic, 1))?.wait(5)?, 1)?;
+    let speaker = site.joined("b")?;
+    for number in 0..10 {
+        publish(&speaker, &topic, &number.to_string(), 1)?;
+    }
+    // A client that obeys the standard ends the connection when more come.
+    while let Ok(message) = messages.recv(2) {
+        client.ack(&message)?;
+        if &message.payload == "9" {
+            break;
+        }
+    }
+    let most = most_unacknowledged(&proxy, true);
+    ensure!(
+        most <= 2,
+        "{most} at once, and 2 are allowed: {:#?}",
+        proxy.records()
+    );
+    ensure!(client.is_connected(), "the client has ended the connection");
+    let publishes = |event: &Event| matches!(event, Event::FromBroker(packet) if packet[0] >> 4 == 3);
+    let count = proxy
+        .records()
+        .iter()
+        .filter(|record| publishes(&record.event))
+        .count();
+    same("messages", count, 10)
+}
+
+/// No more messages than the broker has allowed are on their way to it.
+fn servers_receive_maximum(site: &Site) -> Outcome {
+    let proxy = Proxy::start(site.broker().port(), Duration::from_millis(5));
+    let client = site.client("a");
+    client.max_inflight_messages_set(100)?;
+    let welcome = welcomed(site, &client, site.through(&proxy))?;
+    let allowed = welcome.receive_maximum().unwrap_or(u16::MAX);
+    ensure!(allowed < 50, "{allowed} is no limit");
+    let topic = site.topic("t");
+    let infos = (0..50)
+        .map(|number| client.publish_with(&topic, number, 1 + number % 2, false))
+        .collect::<Result<Vec<_>, _>>()?;
+    for info in infos {
+        info.wait_for_publish(5)?;
+    }
+    let most = most_unacknowledged(&proxy, false);
+    same("at once", most, usize::from(allowed))
+}
+
+/// How many messages of QoS 1 and 2 were on their way at the same time, in one direction.
+fn most_unacknowledged(proxy: &Proxy, to_client: bool) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    for record in proxy.records() {
+        let (packet, by_sender) = match &record.event {
+            Event::FromBroker(packet) => (packet, to_client),
+            Event::FromClient(packet) => (packet, !to_client),
+            _ => continue,
+        };
+        match (by_sender, packet[0]) {
+            (true, 0x32..=0x3d) => now += 1,
+            // PUBACK and PUBCOMP.
+            (false, 0x40 | 0x70) => now = now.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(now);
+    }
+    most
+}
+
+/// A message that is larger than the client has allowed does not come, and those after it do [MQTT-3.1.2-25].
+fn own_maximum_packet_size(site: &Site) -> Outcome {
+    let topic = site.topic("t");
+    let proxy = Proxy::start(site.broker().port(), Duration::ZERO);
+    let client = site.client("a");
+    let messages = client.messages(10);
+    let small = Properties::default().with(Property::MaximumPacketSize(500));
+    site.join_with(&client, site.through(&proxy).properties(small))?;
+    granted(client.subscribe((&*topic, 1))?.wait(5)?, 1)?;
+    let speaker = site.joined("b")?;
+    publish(&speaker, &topic, &"x".repeat(1_000), 1)?;
+    publish(&speaker, &topic, "small", 1)?;
+    let came = messages.recv(2);
+    let sizes = proxy
+        .records()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            Event::FromBroker(packet) => Some(packet.len()),
+            _ => None,
+        });
+    let largest = sizes.max().unwrap_or_default();
+    ensure!(largest <= 500, "a packet of {largest} bytes came");
+    same("payload", came?.payload.to_str_lossy(), "small")
+}
+
+/// Each callback is called for what its filter matches, however many copies the broker sends.
+fn subscription_identifiers(site: &Site) -> Outcome {
+    let client = site.joined("a")?;
+    let (sender, seen) = unbounded();
+    for (name, filter) in [("all", site.topic("#")), ("one", site.topic("t/1"))] {
+        let sender = sender.clone();
+        let callback = move |_: &Client, message: &Message| {
+            let identified = message.properties.subscription_identifiers().count() > 0;
+            let _ = sender.send((name, message.payload.to_string(), identified));
+        };
+        granted(client.subscribe_with((filter, 1), callback)?.wait(5)?, 1)?;
+    }
+    for (topic, payload) in [("t/1", "both"), ("t/2", "first"), ("end", "end")] {
+        publish(&client, &site.topic(topic), payload, 1)?;
+    }
+    let mut calls = Vec::new();
+    while calls.last().is_none_or(|(_, payload)| payload != "end") {
+        let (name, payload, identified) = told("a call", &seen)?;
+        ensure!(identified, "no Subscription Identifier");
+        calls.push((name, payload));
+    }
+    calls.sort();
+    let calls: Vec<_> = calls.iter().map(|(name, payload)| (*name, &**payload)).collect();
+    same(
+        "calls",
+        calls,
+        [("all", "both"), ("all", "end"), ("all", "first"), ("one", "both")],
+    )
+}
+
+/// A DISCONNECT that asks for the will.
+fn disconnect_with_will(site: &Site) -> Outcome {
+    let topic = site.topic("will");
+    let (listener, messages) = site.listener("a", &topic, 1)?;
+    let mortal = site.client("b");
+    mortal.will_set(&topic, "gone", 1, false)?;
+    site.join(&mortal)?;
+    mortal.disconnect_with(ReasonCode::DISCONNECT_WITH_WILL_MESSAGE, Properties::default())?;
+    let ends = Duration::from_secs(2);
+    if let Ok(message) = messages.recv(ends) {
+        return same("payload", message.payload.to_str_lossy(), "gone");
+    }
+    publish(&listener, &topic, "end", 1)?;
+    same(
+        "payload",
+        expect(&messages, "end")?.payload.to_str_lossy(),
+        "gone",
+    )
+}
