@@ -1,6 +1,6 @@
 //! What belongs to one connection: its state, how much of it was written, what the server said in its CONNACK.
 
-use super::{Link, Session, Trace, Track};
+use super::{Link, Session, Settings, Trace, Track};
 use crate::codec::{Properties, ProtocolVersion};
 
 /// The present connection, or the last one.
@@ -12,11 +12,22 @@ pub(super) struct Connection {
     pub(super) version: ProtocolVersion,
     /// What CONNECT asked for.
     pub(super) clean_start: bool,
+    /// The Session Expiry Interval in CONNECT, in seconds.
+    pub(super) session_expiry: u32,
+    /// What became of messages that a lost session had under way.
+    pub(super) lost: Lost,
     /// Bytes of the output that went to the socket.
     pub(super) written: u64,
     /// The serial number of the queue when the connection was opened: messages below were accepted before.
     pub(super) first_serial: u64,
     pub(super) limits: Limits,
+}
+
+/// Messages that were under way when the server lost the session, by what `OnSessionLost` made of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) sent_again: usize,
+    pub(crate) dropped: usize,
 }
 
 /// What the server allows on this connection (MQTT 5.0, section 3.2.2.3). Before 5.0, and where the CONNACK says nothing,
@@ -38,6 +49,8 @@ impl Connection {
             number: 0,
             version: ProtocolVersion::default(),
             clean_start: true,
+            session_expiry: 0,
+            lost: Lost::default(),
             written: 0,
             first_serial: 0,
             limits: Limits::new(),
@@ -45,12 +58,13 @@ impl Connection {
     }
 
     /// Starts the next connection.
-    pub(super) fn open(&mut self, version: ProtocolVersion, clean_start: bool, first_serial: u64) {
+    pub(super) fn open(&mut self, settings: &Settings, announced: &Properties, first_serial: u64) {
         *self = Self {
             link: Link::Connecting,
             number: self.number.wrapping_add(1),
-            version,
-            clean_start,
+            version: settings.version,
+            clean_start: settings.clean_start,
+            session_expiry: announced.session_expiry_interval().unwrap_or(0),
             first_serial,
             ..Self::new()
         };
@@ -94,7 +108,7 @@ impl<T: Track> Session<T> {
             clean_start: settings.clean_start,
             keep_alive: settings.keep_alive,
             client_id: settings.client_id.clone(),
-            properties: settings.connect_properties.clone(),
+            properties: settings.announced_properties(),
         });
     }
 }

@@ -13,14 +13,14 @@
 //! A message is kept until the application has taken it; together they keep within [`IncomingLimit`]. What is left of
 //! it then, until it is finished, is its identifier.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
 use super::id_map::IdMap;
 use super::packet_ids::ALL_IDS;
 use super::{AckTicket, IncomingLimit};
-use crate::codec::{PacketId, Publish, QoS};
+use crate::codec::{PacketId, Properties, Publish, QoS, ReasonCode};
 
 /// What is received and not finished.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Incoming {
     /// Messages of QoS 1, in the order of receipt; the front one has the number `first`.
     unacknowledged: VecDeque<(PacketId, Answer)>,
     first: u64,
+    /// What the application says about some of those, by their numbers.
+    verdicts: BTreeMap<u64, Verdict>,
     /// Messages of QoS 2.
     exactly_once: IdMap<Stored>,
     /// Those of them that are kept, and their bytes.
@@ -49,6 +51,13 @@ struct Kept {
 pub(super) enum Exceeded {
     Messages,
     Bytes,
+}
+
+/// What an acknowledgement is to tell beside success (MQTT 5.0).
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) reason: ReasonCode,
+    pub(super) properties: Properties,
 }
 
 /// What the application said about a message of QoS 1.
@@ -107,6 +116,7 @@ impl Incoming {
             connection: 0,
             unacknowledged: VecDeque::new(),
             first: 0,
+            verdicts: BTreeMap::new(),
             exactly_once: IdMap::new(),
             kept: Kept::default(),
             next_sequence: 0,
@@ -122,6 +132,7 @@ impl Incoming {
     pub(super) fn closed(&mut self) {
         self.first += self.unacknowledged.len() as u64;
         self.unacknowledged.clear();
+        self.verdicts.clear();
         for (_, stored) in self.exactly_once.iter_mut() {
             match &mut stored.step {
                 Step::Delivered { released, .. } => *released = false,
@@ -287,18 +298,29 @@ impl Incoming {
         }
     }
 
+    /// The application has more to say about the message that it has just acknowledged.
+    pub(super) fn explain(&mut self, ticket: AckTicket, verdict: Verdict) {
+        self.verdicts.insert(ticket.sequence, verdict);
+    }
+
     /// The next message of QoS 1 to acknowledge: those before it are.
-    pub(super) fn next_puback(&mut self) -> Option<PacketId> {
+    pub(super) fn next_puback(&mut self) -> Option<(PacketId, Option<Verdict>)> {
         loop {
             let &(packet_id, answer) = self.unacknowledged.front()?;
             if answer == Answer::None {
                 return None;
             }
             self.unacknowledged.pop_front();
+            let number = self.first;
             self.first += 1;
             // One that is withheld does not hold up the others.
             if answer == Answer::Acknowledge {
-                return Some(packet_id);
+                let verdict = if self.verdicts.is_empty() {
+                    None
+                } else {
+                    self.verdicts.remove(&number)
+                };
+                return Some((packet_id, verdict));
             }
         }
     }

@@ -14,6 +14,7 @@
 //! are kept in `outgoing` until the server has them. What is received goes through `receiving`, and waits in `incoming`
 //! for its acknowledgement. `subscriptions` is the ledger.
 
+mod acknowledging;
 mod connection;
 mod counters;
 mod event;
@@ -30,12 +31,14 @@ mod receiving;
 mod requesting;
 mod settings;
 mod subscriptions;
+mod topic_aliases;
 mod unwritten;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use connection::Lost;
 pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
 pub(crate) use out_buffer::OutBuffer;
@@ -54,7 +57,7 @@ use crate::codec::{
 use crate::error::{DecodeError, DropReason, Error, Result};
 
 use connection::Connection;
-use incoming::{Acknowledged, Incoming};
+use incoming::Incoming;
 use keep_alive::{Due, KeepAlive};
 use message::Pool;
 use outgoing::InFlight;
@@ -148,6 +151,8 @@ pub(crate) struct Session<T> {
     unwritten: Unwritten<T>,
     pool: Pool,
     incoming: Incoming,
+    /// The topic aliases of the server.
+    aliases: topic_aliases::Received,
     subscriptions: Subscriptions<T>,
 }
 
@@ -164,6 +169,7 @@ impl<T: Track> Session<T> {
             unwritten: Unwritten::new(),
             pool: Pool::default(),
             incoming: Incoming::new(),
+            aliases: topic_aliases::Received::default(),
             subscriptions: Subscriptions::new(),
         }
     }
@@ -178,9 +184,10 @@ impl<T: Track> Session<T> {
         }
         let settings = &self.settings;
         let first_serial = self.queue.next_serial();
-        self.connection
-            .open(settings.version, settings.clean_start, first_serial);
+        let announced = settings.announced_properties();
+        self.connection.open(settings, &announced, first_serial);
         self.incoming.open(self.connection.number);
+        self.aliases.open(announced.topic_alias_maximum().unwrap_or(0));
         self.wire.open(settings.version);
         self.keep_alive.open(now, settings.connack_timeout);
         self.put_connect();
@@ -207,7 +214,7 @@ impl<T: Track> Session<T> {
     /// # Errors
     ///
     /// `NotConnected` if there is no connection or it is being closed; `InvalidArgument` if the reason or a property
-    /// does not belong into a DISCONNECT. Nothing is sent then.
+    /// does not belong into a DISCONNECT, or into that of this connection. Nothing is sent then.
     pub(crate) fn disconnect(
         &mut self,
         _now: Instant,
@@ -217,6 +224,16 @@ impl<T: Track> Session<T> {
         self.wire.trace = self.settings.trace;
         if !self.may_write() {
             return Err(Error::NotConnected);
+        }
+        let revives = properties
+            .session_expiry_interval()
+            .is_some_and(|seconds| seconds != 0);
+        if revives && self.connection.session_expiry == 0 {
+            // MQTT 5.0, section 3.14.2.2.2.
+            return Err(Error::argument(
+                "properties",
+                "must not give the session an expiry: CONNECT gave it none",
+            ));
         }
         let packet = Packet::Disconnect(Disconnect {
             reason,
@@ -249,6 +266,8 @@ impl<T: Track> Session<T> {
         self.connection.link = Link::Closed;
         self.keep_alive.stop();
         self.wire.output.clear();
+        self.wire.aliases.open();
+        self.aliases.open(0);
         self.in_flight.closed(self.connection.written);
         self.incoming.closed();
         self.drop_unacknowledged();
@@ -298,41 +317,6 @@ impl<T: Track> Session<T> {
                 filters,
             })
         })
-    }
-    /// Acknowledges a received message: PUBACK, or PUBCOMP.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidState` if the ticket's connection has ended or the message is acknowledged already. A message of QoS 2
-    /// whose connection has ended is noted as processed all the same: it does not come again.
-    pub(crate) fn acknowledge(&mut self, _now: Instant, ticket: AckTicket) -> Result<()> {
-        self.wire.trace = self.settings.trace;
-        match self.incoming.acknowledge(ticket) {
-            Acknowledged::Twice => Err(Error::InvalidState("the message is acknowledged already")),
-            Acknowledged::TooLate(due) => {
-                due.into_iter().for_each(|packet_id| self.complete(packet_id));
-                Err(Error::InvalidState("the connection of the message has ended"))
-            }
-            _ if !self.may_write() => Err(Error::InvalidState("the connection is being closed")),
-            Acknowledged::PubComp(packet_id) => {
-                self.complete(packet_id);
-                Ok(())
-            }
-            Acknowledged::PubAck => {
-                self.put_due_pubacks();
-                Ok(())
-            }
-        }
-    }
-    /// The application has the message, and will acknowledge it later.
-    pub(crate) fn taken(&mut self, ticket: AckTicket) {
-        self.incoming.taken(ticket);
-    }
-    /// The application failed on the message: it is not acknowledged on this connection, and does not hold up the
-    /// acknowledgements of later ones.
-    pub(crate) fn withhold(&mut self, ticket: AckTicket) {
-        self.incoming.withhold(ticket);
-        self.put_due_pubacks();
     }
     /// Drops every QoS 1 and 2 message that is not finished and everything queued; gives them back in their order.
     pub(crate) fn drop_outgoing(&mut self) -> Vec<crate::codec::Publish> {
@@ -426,6 +410,10 @@ impl<T: Track> Session<T> {
     }
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queue.bytes()
+    }
+    /// What became of the messages of a session that the server had lost when it accepted this connection.
+    pub(crate) fn lost(&self) -> Lost {
+        self.connection.lost
     }
     /// Received messages of QoS 1 and 2 that are not finished.
     pub(crate) fn unacknowledged(&self) -> usize {

@@ -48,8 +48,8 @@ enum Step {
     Waiting,
     /// PUBLISH is in the output of this connection, from this position on.
     Published { position: u64 },
-    /// PUBREC was received, as the `order`th of all.
-    Released { order: u64 },
+    /// PUBREC was received, as the `order`th of all. `again`: on an earlier connection.
+    Released { order: u64, again: bool },
 }
 
 /// What an acknowledgement does.
@@ -141,6 +141,7 @@ impl<T> InFlight<T> {
         if !matches!(slot.step, Step::Released { .. }) {
             slot.step = Step::Released {
                 order: self.next_release,
+                again: false,
             };
             self.next_release += 1;
         }
@@ -159,9 +160,13 @@ impl<T> InFlight<T> {
     /// The connection is gone; `written` of its bytes had left.
     pub(super) fn closed(&mut self, written: u64) {
         for (_, slot) in self.slots.iter_mut() {
-            if let Step::Published { position } = slot.step {
-                slot.sent_before |= position < written;
-                slot.step = Step::Waiting;
+            match &mut slot.step {
+                Step::Published { position } => {
+                    slot.sent_before |= *position < written;
+                    slot.step = Step::Waiting;
+                }
+                Step::Released { again, .. } => *again = true,
+                Step::Waiting => {}
             }
         }
         self.resend.clear();
@@ -189,7 +194,7 @@ impl<T> InFlight<T> {
                 Step::Published { .. } => {}
                 Step::Waiting if lost && !policy.resends(slot.message.qos) => dropped.push((slot.serial, id)),
                 Step::Waiting => again.push((slot.serial, Again::Publish(id))),
-                Step::Released { order } => {
+                Step::Released { order, .. } => {
                     again.push((slot.serial, Again::Release(id)));
                     released.push((order, id));
                 }
@@ -236,6 +241,11 @@ impl<T> InFlight<T> {
         }
     }
 
+    /// Messages of which bytes left on an earlier connection, and that are not PUBREC'd.
+    pub(super) fn sent_before(&mut self) -> usize {
+        self.slots.iter_mut().filter(|(_, slot)| slot.sent_before).count()
+    }
+
     /// Takes all messages out, in the order in which they were first sent.
     pub(super) fn drain(&mut self) -> Vec<(PacketId, Slot<T>)> {
         self.resend.clear();
@@ -266,6 +276,11 @@ impl<T> InFlight<T> {
 }
 
 impl<T> Slot<T> {
+    /// Whether PUBREL was sent again: the server may have completed the exchange before, and forgotten it.
+    pub(super) fn is_recovered(&self) -> bool {
+        matches!(self.step, Step::Released { again: true, .. })
+    }
+
     /// Whether the PUBLISH went out, now or before.
     pub(super) fn was_sent(&self) -> bool {
         self.sent_before || self.step != Step::Waiting

@@ -19,6 +19,34 @@ impl<T: Track> Session<T> {
         message: Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
+        match message.properties.topic_alias() {
+            Some(alias) if !self.settings.topic_alias_unchecked => {
+                self.accept_with_alias(message, alias, track)
+            }
+            _ => self.accept_whole(message, track),
+        }
+    }
+
+    /// The application has set the message's topic alias. In the queue the message has its Topic Name all the same:
+    /// another connection does not know the alias.
+    fn accept_with_alias(
+        &mut self,
+        message: Outgoing<'_>,
+        alias: u16,
+        track: impl FnOnce(u16) -> T,
+    ) -> Result<Accepted<T>> {
+        if !matches!(self.connection.link, Link::Settling | Link::Open) {
+            // What an alias stands for is known only within a connection.
+            return Err(Error::NotConnected);
+        }
+        let known = self.wire.aliases.check_by_hand(message.topic, alias)?;
+        let topic = known.as_deref().unwrap_or(message.topic);
+        let accepted = self.accept_whole(Outgoing { topic, ..message }, track)?;
+        self.wire.aliases.set_by_hand(topic, alias);
+        Ok(accepted)
+    }
+
+    fn accept_whole(&mut self, message: Outgoing<'_>, track: impl FnOnce(u16) -> T) -> Result<Accepted<T>> {
         check_size(&message)?;
         let which = Which::of(message.qos);
         if !self.can_send(which) || !self.queue.is_empty(which) {
@@ -55,6 +83,12 @@ impl<T: Track> Session<T> {
     pub(super) fn resume(&mut self, session_present: bool) {
         let policy = self.settings.on_session_lost;
         let (again, dropped) = self.in_flight.decide(session_present, policy);
+        if !session_present {
+            self.connection.lost = Lost {
+                sent_again: self.in_flight.sent_before(),
+                dropped: dropped.len(),
+            };
+        }
         for (packet_id, slot) in dropped {
             self.ids.release(packet_id);
             self.drop_message(slot.message, &slot.track, DropReason::SessionLost);

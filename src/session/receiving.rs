@@ -73,9 +73,13 @@ impl<T: Track> Session<T> {
             self.emit_connack(session_present, reason, properties);
             return Ok(());
         }
+        // Accepted: whatever is wrong with it, the server may be told.
+        self.connection.link = Link::Settling;
         let clean_start = self.connection.clean_start;
         // MQTT 3.1 has no Session Present flag: there a session that was to be kept is taken to be there.
         let knows_session = self.connection.version != ProtocolVersion::V31;
+        // A session that we have just disowned is one that we do not have. With clean start 0 the server's word is
+        // taken also by a session that has never been connected: the one before may have ended with its process.
         if session_present && clean_start && knows_session {
             return Err(self.broken(
                 "a session although none was asked for",
@@ -88,7 +92,6 @@ impl<T: Track> Session<T> {
         } else {
             !clean_start
         };
-        self.connection.link = Link::Settling;
         self.connection.limits = connection::Limits::from_connack(&properties);
         if let Some(client_id) = properties.assigned_client_identifier() {
             // The name of the session from now on (MQTT 5.0, section 3.2.2.3.7).
@@ -103,6 +106,11 @@ impl<T: Track> Session<T> {
         self.keep_alive
             .accepted(now, keep_alive, self.settings.ping_timeout);
         self.wire.counters.accepted += 1;
+        self.wire.aliases.accepted(
+            properties.topic_alias_maximum().unwrap_or(0),
+            self.settings.topic_alias_limit,
+            self.settings.topic_alias_unchecked,
+        );
         self.emit_connack(session_present, reason, properties);
 
         if !has_session {
@@ -146,7 +154,11 @@ impl<T: Track> Session<T> {
 
     // ---- messages to us ----
 
-    fn receive_publish(&mut self, publish: Publish) -> Result<(), DecodeError> {
+    fn receive_publish(&mut self, mut publish: Publish) -> Result<(), DecodeError> {
+        if !publish.properties.is_empty() {
+            // Also of a message that came before: it sets the alias all the same.
+            self.aliases.resolve(&mut publish)?;
+        }
         let ticket = match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(packet_id)) => {
                 let ticket = self.incoming.receive_at_least_once(packet_id);
@@ -169,7 +181,8 @@ impl<T: Track> Session<T> {
     fn receive_pubrel(&mut self, ack: &Ack) {
         match self.incoming.handle_pubrel(ack.packet_id) {
             Released::Deliver(publish, ticket) => self.deliver(publish, Some(ticket)),
-            // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2].
+            // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2]. And also where
+            // the server says that it does not know the message (0x92): PUBCOMP ends the exchange, it has no answer.
             Released::Complete => self.put_ack(AckKind::PubComp, ack.packet_id),
             Released::Pending => {}
         }
@@ -180,32 +193,18 @@ impl<T: Track> Session<T> {
         self.wire.emit(Event::Message(Received { publish, ticket }));
     }
 
-    // ---- what the application says about them ----
-
-    /// The application is done with a message of QoS 2.
-    pub(super) fn complete(&mut self, packet_id: PacketId) {
-        if self.may_write() {
-            self.wire.put_ack(AckKind::PubComp, packet_id);
-            self.incoming.completed(packet_id);
-        }
-    }
-
-    /// In the order of receipt [MQTT-4.6.0-2].
-    pub(super) fn put_due_pubacks(&mut self) {
-        if self.may_write() {
-            while let Some(packet_id) = self.incoming.next_puback() {
-                self.wire.put_ack(AckKind::PubAck, packet_id);
-            }
-        }
-    }
-
     // ---- answers to what we sent ----
 
     /// PUBACK, PUBREC or PUBCOMP.
     fn acked(&mut self, ack: Ack, acked: Acked<T>, kind: AckKind) -> Result<(), DecodeError> {
         match acked {
             Acked::Finished(slot) => {
-                self.finish(ack.packet_id, slot, ack.reason, ack.properties);
+                let mut reason = ack.reason;
+                if reason == ReasonCode::PACKET_IDENTIFIER_NOT_FOUND && slot.is_recovered() {
+                    // The PUBCOMP before was lost with its connection: no error in a recovery (MQTT 5.0, section 3.7.2.1).
+                    reason = ReasonCode::SUCCESS;
+                }
+                self.finish(ack.packet_id, slot, reason, ack.properties);
                 self.pull();
             }
             // At once, so in the order of the PUBRECs [MQTT-4.6.0-4].

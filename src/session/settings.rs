@@ -20,6 +20,14 @@ pub(crate) struct Settings {
     pub(crate) password: Option<Bytes>,
     pub(crate) will: Option<Will>,
     pub(crate) connect_properties: Properties,
+    /// The Session Expiry Interval of the CONNECT, where `connect_properties` have none.
+    pub(crate) session_expiry: Option<u32>,
+    /// The Topic Alias Maximum of the CONNECT, where `connect_properties` have none.
+    pub(crate) topic_alias_maximum: Option<u16>,
+    /// How many topic aliases are used without being asked for.
+    pub(crate) topic_alias_limit: u16,
+    /// Topic aliases of the application are sent whatever they are.
+    pub(crate) topic_alias_unchecked: bool,
     /// How long the CONNACK may take.
     pub(crate) connack_timeout: Duration,
     /// How long a PINGRESP may take; the keep alive where absent.
@@ -48,15 +56,6 @@ impl Settings {
 
     /// The CONNECT that they ask for.
     pub(super) fn connect_packet(&self) -> Packet {
-        let mut properties = self.connect_properties.clone();
-        let receive_maximum = self.incoming_limit.max_messages;
-        if self.version == ProtocolVersion::V5
-            && receive_maximum < u16::MAX
-            && properties.receive_maximum().is_none()
-        {
-            // The server then keeps to it (MQTT 5.0, section 3.1.2.11.3).
-            properties.push(Property::ReceiveMaximum(receive_maximum.max(1)));
-        }
         Packet::Connect(Box::new(Connect {
             version: self.version,
             bridge: self.bridge,
@@ -66,8 +65,28 @@ impl Settings {
             will: self.will.clone(),
             username: self.username.clone(),
             password: self.password.clone(),
-            properties,
+            properties: self.announced_properties(),
         }))
+    }
+
+    /// The properties of that CONNECT: those that were given, behind them what the other settings announce.
+    pub(super) fn announced_properties(&self) -> Properties {
+        if self.version != ProtocolVersion::V5 {
+            return Properties::new();
+        }
+        let mut properties = self.connect_properties.clone();
+        let receive_maximum = self.incoming_limit.max_messages;
+        if receive_maximum < u16::MAX && properties.receive_maximum().is_none() {
+            // The server then keeps to it (MQTT 5.0, section 3.1.2.11.3).
+            properties.push(Property::ReceiveMaximum(receive_maximum.max(1)));
+        }
+        if let (Some(seconds), None) = (self.session_expiry, properties.session_expiry_interval()) {
+            properties.push(Property::SessionExpiryInterval(seconds));
+        }
+        if let (Some(maximum), None) = (self.topic_alias_maximum, properties.topic_alias_maximum()) {
+            properties.push(Property::TopicAliasMaximum(maximum));
+        }
+        properties
     }
 }
 
@@ -102,6 +121,10 @@ impl Default for Settings {
             password: None,
             will: None,
             connect_properties: Properties::new(),
+            session_expiry: None,
+            topic_alias_maximum: None,
+            topic_alias_limit: 0,
+            topic_alias_unchecked: false,
             connack_timeout: Duration::from_secs(5),
             ping_timeout: None,
             max_inflight: 20,

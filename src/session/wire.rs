@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::incoming::Verdict;
 use super::message::Payload;
 use super::out_buffer::SHARED_PAYLOAD_MIN;
+use super::topic_aliases::Sent;
 use super::{Counters, Event, OutBuffer, Trace};
 use crate::codec::{
-    Ack, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish_head,
+    Ack, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
+    encode_publish_head, publish_packet_len,
 };
 use crate::error::Result;
 use crate::topic::TopicName;
@@ -20,6 +23,8 @@ pub(super) struct Wire {
     /// Emit `Event::Trace`.
     pub(super) trace: bool,
     pub(super) version: ProtocolVersion,
+    /// The topic aliases that we have set.
+    pub(super) aliases: Sent,
     /// Bytes put into the output on this connection.
     pub(super) appended: u64,
 }
@@ -48,12 +53,26 @@ pub(super) enum AckKind {
     PubComp,
 }
 
+impl PublishPacket<'_> {
+    fn head(&self) -> PublishHead<'_> {
+        PublishHead {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id: self.packet_id,
+            topic: self.topic,
+            properties: self.properties,
+        }
+    }
+}
+
 impl Wire {
     /// A connection starts.
     pub(super) fn open(&mut self, version: ProtocolVersion) {
         self.output.clear();
         self.appended = 0;
         self.version = version;
+        self.aliases.open();
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -82,16 +101,36 @@ impl Wire {
         Ok(())
     }
 
+    /// A PUBLISH, with a topic alias where one is set or asked for.
+    #[inline]
     pub(super) fn put_publish(&mut self, publish: &PublishPacket<'_>) {
+        if self.aliases.concern(publish) {
+            self.put_aliased(publish);
+        } else {
+            self.put_plain(publish);
+        }
+    }
+
+    fn put_aliased(&mut self, publish: &PublishPacket<'_>) {
         let version = self.version;
-        let head = PublishHead {
-            dup: publish.dup,
-            qos: publish.qos,
-            retain: publish.retain,
-            packet_id: publish.packet_id,
-            topic: publish.topic,
-            properties: publish.properties,
+        let grows = |by| {
+            let payload_len = publish.payload.as_slice().len();
+            publish_packet_len(version, &publish.head(), payload_len) + by <= MAX_REMAINING_LENGTH
         };
+        let Some(changed) = self.aliases.apply(publish, grows) else {
+            return self.put_plain(publish);
+        };
+        self.put_plain(&PublishPacket {
+            topic: if changed.alias_only { "" } else { publish.topic },
+            properties: &changed.properties,
+            ..*publish
+        });
+        self.aliases.written(changed);
+    }
+
+    fn put_plain(&mut self, publish: &PublishPacket<'_>) {
+        let version = self.version;
+        let head = publish.head();
         let payload = publish.payload.as_slice();
         match publish.payload {
             Payload::Shared(shared) if payload.len() >= SHARED_PAYLOAD_MIN => {
@@ -118,7 +157,16 @@ impl Wire {
 
     /// An acknowledgement in its shortest form, which says success.
     pub(super) fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
-        let ack = Ack::new(packet_id);
+        self.put_verdict(kind, packet_id, None);
+    }
+
+    /// An acknowledgement with what the application says, if it says more than success.
+    pub(super) fn put_verdict(&mut self, kind: AckKind, packet_id: PacketId, verdict: Option<Verdict>) {
+        let mut ack = Ack::new(packet_id);
+        if let Some(verdict) = verdict {
+            ack.reason = verdict.reason;
+            ack.properties = verdict.properties;
+        }
         let packet = match kind {
             AckKind::PubAck => Packet::PubAck(ack),
             AckKind::PubRec => Packet::PubRec(ack),
@@ -126,7 +174,7 @@ impl Wire {
             AckKind::PubComp => Packet::PubComp(ack),
         };
         let encoded = self.put_packet(&packet);
-        debug_assert!(encoded.is_ok(), "every identifier has an encoding");
+        debug_assert!(encoded.is_ok(), "verdicts are checked: {encoded:?}");
         self.trace(|_| Trace::SentAck {
             name: packet.name(),
             packet_id: packet_id.get(),
