@@ -1,9 +1,10 @@
 //! Making a client.
 
 use super::clock::{Clock, TimeSource};
+use super::session_settings::expiry_seconds;
 use super::shared::Shared;
-use super::{Client, ProtocolVersion, Transport};
-use crate::session::{IncomingLimit, OfflineQueue, Settings};
+use super::{CleanStart, Client, Error, IntoTimeout, ProtocolVersion, Transport};
+use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, Settings};
 
 /// Settings for a new [`Client`], made by [`Client::builder`].
 #[derive(Clone, Debug)]
@@ -15,6 +16,10 @@ pub struct ClientBuilder {
     reconnect_on_failure: bool,
     manual_ack: bool,
     max_packet_size: Option<u32>,
+    clean_start: CleanStart,
+    session_expiry: Option<u32>,
+    /// The first mistake.
+    problem: Option<Error>,
 }
 
 impl ClientBuilder {
@@ -29,16 +34,86 @@ impl ClientBuilder {
             reconnect_on_failure: true,
             manual_ack: false,
             max_packet_size: None,
+            clean_start: CleanStart::default(),
+            session_expiry: None,
+            problem: None,
         }
     }
 
     /// Sets whether the server forgets subscriptions and messages when the connection ends.
     ///
-    /// Defaults to `true`. A lasting session needs a client id. In MQTT 5.0 this is Clean Start; how long the session
-    /// lasts is the property `SessionExpiryInterval` of
-    /// [`ConnectOptions::properties`](super::ConnectOptions::properties).
+    /// Defaults to `true`. A lasting session needs a client id.
+    ///
+    /// In MQTT 5.0 this is Clean Start at each connection, unless [`ConnectOptions::clean_start`] says otherwise, and
+    /// where it is not set [`CleanStart::FirstOnly`]. How long a session lasts there is
+    /// [`session_expiry`](Self::session_expiry); with `false` and without that it does not expire, as in MQTT 3.1.1.
+    ///
+    /// [`ConnectOptions::clean_start`]: super::ConnectOptions::clean_start
     pub fn clean_session(mut self, clean: bool) -> Self {
         self.settings.clean_start = clean;
+        self.clean_start = clean.into();
+        self
+    }
+
+    /// Sets how long the server keeps the session after a connection has ended (MQTT 5.0): seconds, a
+    /// [`Duration`](std::time::Duration), `None` for ever. See [`Client::session_expiry_set`].
+    ///
+    /// A negative time is reported by the call that connects.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).session_expiry(3600).build();
+    /// # drop(client);
+    /// ```
+    pub fn session_expiry(mut self, time: impl IntoTimeout) -> Self {
+        match expiry_seconds(time) {
+            Ok(seconds) => self.session_expiry = Some(seconds),
+            Err(problem) => drop(self.problem.get_or_insert(problem)),
+        }
+        self
+    }
+
+    /// Sets what becomes of unacknowledged messages when the server has lost the session: see [`OnSessionLost`].
+    pub fn on_session_lost(mut self, policy: OnSessionLost) -> Self {
+        self.settings.on_session_lost = policy;
+        self
+    }
+
+    /// Sets when subscriptions are renewed: see [`Resubscribe`].
+    pub fn resubscribe(mut self, policy: Resubscribe) -> Self {
+        self.settings.resubscribe = policy;
+        self
+    }
+
+    /// Sets how many topic aliases are used for outgoing messages, at most (MQTT 5.0). Defaults to 0: none. See
+    /// [`Client::topic_alias_limit_set`].
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).topic_alias_limit(16).build();
+    /// # drop(client);
+    /// ```
+    pub fn topic_alias_limit(mut self, limit: u16) -> Self {
+        self.settings.topic_alias_limit = limit;
+        self
+    }
+
+    /// Sets how many topic aliases the server may use (MQTT 5.0). Defaults to 0: none. See
+    /// [`Client::topic_alias_maximum_set`].
+    pub fn topic_alias_maximum(mut self, maximum: u16) -> Self {
+        self.settings.topic_alias_maximum = Some(maximum).filter(|&maximum| maximum != 0);
+        self
+    }
+
+    /// Sends a `TopicAlias` that the application puts among a message's properties as it is, in place of checking it.
+    /// Defaults to `false`; for tests of servers.
+    ///
+    /// The alias may then be over the server's maximum, and the topic empty though the server does not know the alias;
+    /// such a message is sent as it is at the next connection, too.
+    pub fn unchecked_topic_aliases(mut self, on: bool) -> Self {
+        self.settings.topic_alias_unchecked = on;
         self
     }
 
@@ -122,6 +197,9 @@ impl ClientBuilder {
             core.reconnect_on_failure = self.reconnect_on_failure;
             core.manual_ack = self.manual_ack;
             core.max_packet_size = self.max_packet_size;
+            core.clean_start = self.clean_start;
+            core.session_expiry = self.session_expiry;
+            core.setting_problem = self.problem;
             core.transport = self.transport;
         }
         Client {

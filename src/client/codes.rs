@@ -444,16 +444,22 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// When the server is to forget an earlier session (MQTT 5.0).
 ///
-/// `true` stands for [`Always`](Self::Always), `false` for [`Never`](Self::Never).
+/// `true` stands for [`Always`](Self::Always), `false` for [`Never`](Self::Never). How long the server keeps a session
+/// without a connection is another setting: [`Client::session_expiry_set`](super::Client::session_expiry_set).
+///
+/// A server that has a session although this connection was to forget it breaks the protocol: the connection is ended
+/// with reason code 0x82. Where the session is to go on, the server's word is taken also at the first connection of a
+/// program: the one that began the session may have run before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[doc(alias = "CleanStartOption")]
 pub enum CleanStart {
-    /// At the first connection after `connect`, not when the client reconnects by itself. The default.
+    /// At the first connection after `connect` that the server accepts, not when the client reconnects. The default. The
+    /// server then has a session to go on with only if a session expiry is set.
     #[default]
     FirstOnly,
     /// At each connection.
     Always,
-    /// Never.
+    /// Never. Without a session expiry the session does not expire.
     Never,
 }
 

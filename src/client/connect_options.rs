@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::codes::CleanStart;
 use super::convert::{IntoHost, IntoServer, IntoTimeout};
 pub use super::server::Server;
+use super::session_settings::expiry_seconds;
 use crate::codec::{Properties, ProtocolVersion};
 use crate::error::{Error, Result};
 use crate::transport::{DialOptions, Stream};
@@ -28,6 +29,7 @@ pub struct ConnectOptions {
     servers: Vec<Server>,
     keep_alive: Option<u16>,
     clean_start: Option<CleanStart>,
+    session_expiry: Option<u32>,
     properties: Properties,
     bind_address: Option<String>,
     bind_port: u16,
@@ -65,6 +67,7 @@ impl ConnectOptions {
             servers: Vec::new(),
             keep_alive: None,
             clean_start: None,
+            session_expiry: None,
             properties: Properties::default(),
             bind_address: None,
             bind_port: 0,
@@ -134,11 +137,35 @@ impl ConnectOptions {
 
     /// Sets whether the server forgets an earlier session (MQTT 5.0): `true`, `false` or a [`CleanStart`].
     ///
-    /// Defaults to [`CleanStart::FirstOnly`]. The calls that connect refuse it for MQTT 3.
+    /// Defaults to what [`ClientBuilder::clean_session`](super::ClientBuilder::clean_session) says, and where that says
+    /// nothing to [`CleanStart::FirstOnly`]. The calls that connect refuse it for MQTT 3.
     #[must_use]
     pub fn clean_start(mut self, clean_start: impl Into<CleanStart>) -> Self {
         self.clean_start = Some(clean_start.into());
         self
+    }
+
+    /// Sets how long the server keeps the session after the connection has ended (MQTT 5.0): seconds, a [`Duration`],
+    /// `None` for ever.
+    ///
+    /// Defaults to the client's setting: see [`Client::session_expiry_set`](super::Client::session_expiry_set), which
+    /// also tells what is taken where neither is set. The calls that connect refuse it for MQTT 3.
+    ///
+    /// ```no_run
+    /// use callmq::client::{Client, ConnectOptions, MQTTv5};
+    ///
+    /// # fn main() -> callmq::Result<()> {
+    /// let client = Client::builder("meter").protocol(MQTTv5).build();
+    /// client.connect(ConnectOptions::new("localhost").clean_start(false).session_expiry(3600))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn session_expiry(self, time: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            options.session_expiry = Some(expiry_seconds(time)?);
+            Ok(())
+        })
     }
 
     /// Sets the properties of the CONNECT packet (MQTT 5.0). The calls that connect refuse them for MQTT 3.
@@ -211,6 +238,11 @@ impl ConnectOptions {
         self.clean_start
     }
 
+    /// The Session Expiry Interval in seconds, if it was set.
+    pub(crate) fn session_expiry_setting(&self) -> Option<u32> {
+        self.session_expiry
+    }
+
     pub(crate) fn connect_properties(&self) -> &Properties {
         &self.properties
     }
@@ -265,6 +297,9 @@ impl ConnectOptions {
         if self.clean_start.is_some() {
             return Err(Error::argument("clean_start", "only applies to MQTT 5.0"));
         }
+        if self.session_expiry.is_some() {
+            return Err(Error::argument("session_expiry", "only applies to MQTT 5.0"));
+        }
         if self.properties != Properties::default() {
             return Err(Error::argument("properties", "only apply to MQTT 5.0"));
         }
@@ -280,7 +315,7 @@ impl ConnectOptions {
 }
 
 /// Has an error about a time-out name the argument that the user knows.
-fn renamed<T>(result: Result<T>, argument: &'static str) -> Result<T> {
+pub(super) fn renamed<T>(result: Result<T>, argument: &'static str) -> Result<T> {
     result.map_err(|error| match error {
         Error::InvalidArgument { rule, .. } => Error::InvalidArgument { argument, rule },
         other => other,
@@ -302,6 +337,7 @@ impl fmt::Debug for ConnectOptions {
             .field("servers", &self.servers)
             .field("keep_alive", &self.keep_alive)
             .field("clean_start", &self.clean_start)
+            .field("session_expiry", &self.session_expiry)
             .field("connect_timeout", &self.connect_timeout)
             // Properties may hold authentication data.
             .finish_non_exhaustive()

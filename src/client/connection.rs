@@ -7,7 +7,7 @@ use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::WrittenBytes;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
-use super::{CleanStart, DisconnectReason, Server, SocketHandle, log_lines, logging};
+use super::{DisconnectReason, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{Event, Link, Trace};
@@ -70,6 +70,7 @@ impl Shared {
         let handle = {
             let mut core = self.lock();
             core.take_credentials(options.servers().get(server));
+            core.take_session(options);
             core.session.settings.check()?;
             self.adopt(&mut core, socket, epoch)?
         };
@@ -482,20 +483,11 @@ impl Core {
         self.closing.as_ref().and_then(Closing::deadline)
     }
 
-    /// The credentials for the next CONNECT, and whether it starts afresh.
+    /// The credentials for the next CONNECT.
     fn take_credentials(&mut self, server: Option<&Server>) {
         let (username, password) = self.credentials(server);
         let settings = &mut self.session.settings;
         (settings.username, settings.password) = (username, password);
-        if settings.version == ProtocolVersion::V5 {
-            let clean = match self.clean_start {
-                None => settings.clean_start,
-                Some(CleanStart::Always) => true,
-                Some(CleanStart::Never) => false,
-                Some(CleanStart::FirstOnly) => std::mem::take(&mut self.first_connection),
-            };
-            settings.clean_start = clean;
-        }
     }
 }
 

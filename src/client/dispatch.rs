@@ -188,11 +188,21 @@ impl Shared {
                 core.session_present = session_present;
                 core.accepted_at = Some(self.now());
                 core.last_reason = None;
+                core.first_connection = false;
                 self.notify(&core);
             }
             let client_id = core.session.settings.client_id.clone();
+            let lost = core.session.lost();
             drop(core);
             log::info!(target: "callmq", "{client_id}: connected");
+            if lost.sent_again > 0 {
+                let count = lost.sent_again;
+                log::warn!(target: "callmq", "{client_id}: no session at the server, {count} messages are sent again and may arrive twice");
+            }
+            if lost.dropped > 0 {
+                let count = lost.dropped;
+                log::warn!(target: "callmq", "{client_id}: no session at the server, {count} messages under way are dropped");
+            }
             // There is a keep alive to watch over from now on, also while the callback runs.
             guard::look_again();
         }

@@ -41,6 +41,7 @@ mod publishing;
 mod reason;
 mod registration;
 mod server;
+mod session_settings;
 mod settings;
 mod shared;
 mod slow_callbacks;
@@ -287,10 +288,28 @@ impl Client {
 
     /// [Disconnects](Self::disconnect) with a reason code and properties (MQTT 5.0).
     ///
+    /// A `SessionExpiryInterval` replaces the one of the connection: 0 ends the session now, so that the server forgets
+    /// subscriptions and messages.
+    ///
     /// # Errors
     ///
     /// As [`disconnect`](Self::disconnect); [`Error::NotSupported`] for either before MQTT 5.0;
-    /// [`Error::InvalidArgument`] for a code or a property that does not belong into a DISCONNECT.
+    /// [`Error::InvalidArgument`] for a code or a property that does not belong into a DISCONNECT, and for a
+    /// `SessionExpiryInterval` other than 0 where the connection was opened without one. Nothing is sent then, and the
+    /// connection stays.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).clean_session(false).build();
+    /// client.connect_and_wait("localhost", 5)?;
+    /// // The meter is taken down for good.
+    /// let end = mqtt::Property::SessionExpiryInterval(0).into();
+    /// client.disconnect_with(mqtt::ReasonCode::NORMAL_DISCONNECTION, end)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// See MQTT 5.0, section 3.14.
     pub fn disconnect_with(&self, reason_code: ReasonCode, properties: Properties) -> Result<()> {

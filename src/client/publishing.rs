@@ -5,9 +5,9 @@ use std::sync::{Arc, MutexGuard};
 use super::info::Tracker;
 use super::shared::{Core, Shared};
 use super::{Client, IntoPayload, IntoQos, Message, MessageInfo};
-use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS};
+use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, ReasonCode};
 use crate::error::{Error, Result};
-use crate::session::{Accepted, AckTicket, Outgoing, PayloadRef, Received, WhenFull};
+use crate::session::{Accepted, Outgoing, PayloadRef, Received, WhenFull};
 use crate::topic::check_topic;
 
 /// Messages.
@@ -80,9 +80,29 @@ impl Client {
 
     /// Publishes a [`Message`], which may carry properties (MQTT 5.0). Its `dup` and `mid` are not used.
     ///
+    /// A `TopicAlias` among them is one that the application sets by hand: the message gives the number to its topic, or
+    /// has an empty topic and the number of one that was published on this connection. The topic then stays away from
+    /// the packet where the server knows the number. A message that has to wait for another connection keeps its topic.
+    /// See [`topic_alias_limit_set`](Self::topic_alias_limit_set) for aliases without any of this.
+    ///
     /// # Errors
     ///
-    /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0.
+    /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0, and for an alias
+    /// over the server's Topic Alias Maximum; [`Error::NotConnected`] for an alias without a connection that is
+    /// accepted; [`Error::InvalidArgument`] for an empty topic with an alias that was not set on this connection.
+    ///
+    /// ```no_run
+    /// use callmq::client::{Client, MQTTv5, Message, Property};
+    ///
+    /// # fn main() -> callmq::Result<()> {
+    /// let client = Client::builder("by-hand").protocol(MQTTv5).build();
+    /// client.connect_and_wait("localhost", 5)?;
+    /// let alias = || Property::TopicAlias(1).into();
+    /// client.publish_message(Message::new("a/long/topic", "one").properties(alias()))?;
+    /// client.publish_message(Message::new("", "two").properties(alias()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish_message(&self, message: Message) -> Result<MessageInfo> {
         if !message.properties.is_empty() && self.protocol() != ProtocolVersion::V5 {
             return Err(Error::NotSupported("properties need MQTT 5.0"));
@@ -101,15 +121,67 @@ impl Client {
     /// [`Error::InvalidState`] if the message came over an earlier connection (the server sends it again), is
     /// acknowledged already, is of QoS 0, or was not received at all.
     pub fn ack(&self, message: &Message) -> Result<()> {
-        let ticket: AckTicket = message
-            .ticket
-            .ok_or(Error::InvalidState("the message needs no acknowledgement"))?;
+        let ticket = message.ticket.ok_or(NOT_NEEDED)?;
         let shared = self.shared();
         let mut core = shared.lock();
         if !core.manual_ack {
-            return Err(Error::InvalidState("messages are acknowledged automatically"));
+            return Err(AUTOMATIC);
         }
         core.session.acknowledge(shared.now(), ticket)?;
+        shared.after_command(core)
+    }
+
+    /// [Acknowledges](Self::ack) a received message of QoS 1 or 2 with a reason code and properties (MQTT 5.0): a Reason
+    /// String, User Properties.
+    ///
+    /// A message of QoS 1 can be refused: with 0x80, 0x83, 0x87, 0x90, 0x91, 0x97 or 0x99. To the server it is finished
+    /// all the same, and does not come again. Also a refusal keeps the order of the acknowledgements. One of QoS 2 can
+    /// not: before it is delivered its PUBREC has left, the only packet that could refuse it; what is said here goes into
+    /// the PUBCOMP. Properties that would make the packet too large for the server stay away.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack); [`Error::NotSupported`] for a reason code or properties before MQTT 5.0;
+    /// [`Error::InvalidArgument`] for those that do not belong into the packet. The message can still be acknowledged
+    /// then.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::builder("orders").protocol(mqtt::MQTTv5).manual_ack(true).build();
+    /// client.on_message(|client, msg| match msg.payload.decode() {
+    ///     Ok(order) => {
+    ///         println!("{order}");
+    ///         client.ack(msg)
+    ///     }
+    ///     Err(error) => {
+    ///         let why = mqtt::Property::ReasonString(error.to_string());
+    ///         client.ack_with(msg, mqtt::ReasonCode::PAYLOAD_FORMAT_INVALID, why.into())
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See MQTT 5.0, sections 3.4 and 3.7.
+    pub fn ack_with(&self, message: &Message, reason_code: ReasonCode, properties: Properties) -> Result<()> {
+        if reason_code.value() == 0 && properties.is_empty() {
+            return self.ack(message);
+        }
+        let ticket = message.ticket.ok_or(NOT_NEEDED)?;
+        let shared = self.shared();
+        let mut core = shared.lock();
+        if core.session.settings.version != ProtocolVersion::V5 {
+            return Err(Error::NotSupported(
+                "a reason code or properties of an acknowledgement need MQTT 5.0",
+            ));
+        }
+        if !core.manual_ack {
+            return Err(AUTOMATIC);
+        }
+        core.session
+            .acknowledge_with(shared.now(), ticket, reason_code, properties)?;
         shared.after_command(core)
     }
 
@@ -140,6 +212,9 @@ impl Client {
 
 static NO_PROPERTIES: Properties = Properties::new();
 
+const NOT_NEEDED: Error = Error::InvalidState("the message needs no acknowledgement");
+const AUTOMATIC: Error = Error::InvalidState("messages are acknowledged automatically");
+
 impl Shared {
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
         let payload: &[u8] = match &message.payload {
@@ -152,7 +227,9 @@ impl Shared {
                 "must not be larger than 268,435,455 bytes",
             ));
         }
-        check_topic(message.topic)?;
+        if !message.topic.is_empty() || message.properties.topic_alias().is_none() {
+            check_topic(message.topic)?;
+        }
 
         let mut core = self.lock();
         if core.pressure() >= core.session.settings.output_limit

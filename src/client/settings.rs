@@ -463,6 +463,7 @@ impl Client {
 impl Core {
     /// Stores where to connect to and returns what was stored before; changes nothing if that does not make a CONNECT.
     fn configure(&mut self, options: &Arc<ConnectOptions>) -> Result<Option<Arc<ConnectOptions>>> {
+        self.check_session_settings()?;
         let mut settings = self.session.settings.clone();
         options.check_version(settings.version)?;
         if self.transport != Transport::Tcp {
@@ -488,7 +489,6 @@ impl Core {
             settings.check()?;
         }
         self.session.settings = settings;
-        self.clean_start = options.clean_start_setting();
         self.first_connection = true;
         self.backoff.reset();
         Ok(self.options.replace(Arc::clone(options)))
@@ -562,7 +562,9 @@ impl Shared {
         core.username = None;
         core.password = None;
         core.dial_defaults = DialOptions::default();
-        core.clean_start = None;
+        core.clean_start = clean_session.into();
+        core.session_expiry = None;
+        core.setting_problem = None;
         core.first_connection = true;
         core.transport = Transport::default();
         core.max_packet_size = None;

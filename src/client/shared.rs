@@ -82,8 +82,13 @@ pub(crate) struct Core {
     pub(super) dial_defaults: DialOptions,
     pub(super) username: Option<String>,
     pub(super) password: Option<bytes::Bytes>,
-    pub(super) clean_start: Option<CleanStart>,
-    /// No connection was made since `connect` was called.
+    /// Where the options of `connect` say nothing.
+    pub(super) clean_start: CleanStart,
+    /// In seconds; where the options of `connect` say nothing.
+    pub(super) session_expiry: Option<u32>,
+    /// A mistake in the builder's settings, for the call that connects.
+    pub(super) setting_problem: Option<Error>,
+    /// No connection was accepted since `connect` was called.
     pub(super) first_connection: bool,
     pub(super) transport: Transport,
     pub(super) max_packet_size: Option<u32>,
@@ -229,7 +234,9 @@ impl Shared {
                 dial_defaults: DialOptions::default(),
                 username: None,
                 password: None,
-                clean_start: None,
+                clean_start: CleanStart::default(),
+                session_expiry: None,
+                setting_problem: None,
                 first_connection: true,
                 transport: Transport::Tcp,
                 max_packet_size: None,
