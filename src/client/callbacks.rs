@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::authentication::AuthHandler;
 use super::filters::Filters;
 use super::{Client, ConnectFlags, DisconnectFlags, LogLevel, Message, SocketHandle};
 use crate::codec::{Properties, ReasonCode};
@@ -184,6 +185,7 @@ pub(crate) struct Callbacks {
     pub(crate) socket_register_write: Slot<OnSocket>,
     pub(crate) socket_unregister_write: Slot<OnSocket>,
     pub(crate) reconnect_if: Slot<ReconnectIf>,
+    pub(crate) auth: Slot<AuthHandler>,
     pub(crate) filters: Filters,
     pub(crate) receivers: Receivers,
     pub(crate) log: Log,

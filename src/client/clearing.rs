@@ -35,6 +35,8 @@ pub enum Callback {
     OnSocketUnregisterWrite,
     /// [`Client::reconnect_if`]
     ReconnectIf,
+    /// [`Client::on_auth`] and [`Client::authenticator_set`]
+    OnAuth,
 }
 
 impl Client {
@@ -80,6 +82,7 @@ impl Client {
             }
             Callback::OnSocketUnregisterWrite => callbacks.socket_unregister_write.clear(),
             Callback::ReconnectIf => callbacks.reconnect_if.clear(),
+            Callback::OnAuth => callbacks.auth.clear(),
         }
         self
     }

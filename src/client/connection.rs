@@ -65,12 +65,14 @@ impl Shared {
             self.log_failure(&run);
             run?;
         }
+        let authentication = self.auth_for_connect()?;
         let defaults = self.lock().dial_defaults.clone();
         let (socket, server) = dial(options, &defaults, cancel)?;
         let handle = {
             let mut core = self.lock();
             core.take_credentials(options.servers().get(server));
             core.take_session(options);
+            core.session.settings.authentication = authentication;
             core.session.settings.check()?;
             self.adopt(&mut core, socket, epoch)?
         };
@@ -293,6 +295,7 @@ impl Shared {
     ) {
         let was_up = core.phase == Phase::Up;
         let written = core.unwritten() == 0;
+        core.end_reauthentication(Err(reason.clone().into_error()));
         let Some(socket) = self.take_socket(core) else {
             return;
         };
@@ -330,20 +333,21 @@ impl Shared {
     /// The peer broke the protocol: MQTT 5.0 tells it so before the connection is closed.
     pub(super) fn fail(&self, core: &mut Core, error: DecodeError) {
         core.note(format!("closing the connection: {error}"));
-        let reason = DisconnectReason::Protocol(error);
-        let version = core.session.settings.version;
-        if version == ProtocolVersion::V5 && matches!(core.session.link(), Link::Settling | Link::Open) {
-            let told = core.session.disconnect(
-                self.now(),
-                ReasonCode::disconnect(error.reason.value()),
-                Properties::default(),
-            );
+        self.refuse(core, error.reason, DisconnectReason::Protocol(error));
+    }
+
+    /// Ends the connection; MQTT 5.0 tells the server why, also before the CONNACK.
+    pub(super) fn refuse(&self, core: &mut Core, code: ReasonCode, reason: DisconnectReason) {
+        let limit = matches!(&reason, DisconnectReason::Protocol(error) if error.is_limit_of_messages());
+        if core.session.settings.version == ProtocolVersion::V5 {
+            let code = ReasonCode::disconnect(code.value());
+            let told = core.session.disconnect(self.now(), code, Properties::default());
             if told.is_ok() {
                 let until = self.now() + CLOSING;
                 core.closing = Some(Closing::Broken { until, reason });
                 return;
             }
-        } else if error.is_limit_of_messages() && core.session.end_output() {
+        } else if limit && core.session.end_output() {
             // The acknowledgements of what is kept may still have to leave: without them the server would send all of
             // it again each time, and never get to the end.
             let until = self.now() + CLOSING;
@@ -375,6 +379,7 @@ impl Shared {
         let socket = core.socket.take()?;
         let now = self.now();
         core.session.closed(now);
+        core.end_reauthentication(Err(Error::NotConnected));
         core.line.end();
         core.writing.rest.clear();
         core.writing.answers = 0;

@@ -159,6 +159,10 @@ impl Shared {
                 self.acknowledge(driver);
                 self.tell_connack(client, driver, watch, session_present, reason, &properties);
             }
+            Event::Auth { reason, data } => {
+                self.acknowledge(driver);
+                self.tell_auth(client, driver, watch, reason, data);
+            }
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
                 if driver.is_current(&core) {

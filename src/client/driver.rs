@@ -16,7 +16,7 @@ use super::DisconnectReason;
 use super::dispatch::Waiting;
 use super::filters::FilterSlot;
 use super::shared::{Closing, Core, Happening, Shared};
-use crate::codec::{Decoder, Packet, ProtocolVersion};
+use crate::codec::{Decoder, Packet, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{AckTicket, Event, Link, TimedOut};
 use crate::transport::Socket;
@@ -438,6 +438,10 @@ impl Shared {
         match core.session.handle_timeout(now) {
             Ok(()) => {}
             Err(TimedOut::ConnAck | TimedOut::PingResp) => self.lose(&mut core, DisconnectReason::KeepAlive),
+            Err(TimedOut::Auth) => {
+                let reason = DisconnectReason::Authentication(Error::Timeout);
+                self.refuse(&mut core, ReasonCode::NOT_AUTHORIZED, reason);
+            }
         }
         true
     }
@@ -483,16 +487,22 @@ fn handle_packets(
             driver.undecoded = false;
             return Ok(handled > 0);
         }
+        if core.session.awaits_application() {
+            return Ok(handled > 0);
+        }
         match driver.decoder.decode(&mut driver.input) {
             Ok(None) => {
                 driver.undecoded = false;
                 return Ok(handled > 0);
             }
             Ok(Some(packet)) => {
-                let pause = matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_));
+                let pause = matches!(
+                    packet,
+                    Packet::ConnAck(_) | Packet::Disconnect(_) | Packet::Auth(_)
+                );
                 core.session.handle_packet(now, packet).map_err(Failed::Session)?;
                 if pause {
-                    // `on_connect` runs before anything that came behind it.
+                    // `on_connect` and `on_auth` run before anything that came behind it.
                     return Ok(true);
                 }
             }

@@ -134,6 +134,8 @@ pub(crate) fn text(trace: &Trace, version: ProtocolVersion) -> (LogLevel, String
         Trace::ReceivedDisconnect { reason, properties } => {
             format!("Received DISCONNECT {} {}", reason.name(), received(properties))
         }
+        Trace::SentAuth { reason } => format!("Sending AUTH reasonCode={}", reason.name()),
+        Trace::ReceivedAuth { reason } => format!("Received AUTH {}", reason.name()),
         Trace::Unrecognised { command } => {
             return (LogLevel::Err, format!("Error: Unrecognised command {command}"));
         }

@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+mod authentication;
 mod backoff;
 mod builder;
 mod callbacks;
@@ -58,6 +59,7 @@ pub use crate::error::{DecodeError, DropReason, Error, Result};
 pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
 pub use crate::transport::{Stream, Waker};
+pub use authentication::{AuthStep, Authenticator, IntoAuthStep, Reauthentication};
 pub use builder::ClientBuilder;
 pub use clearing::Callback;
 pub use codes::*;
@@ -250,6 +252,7 @@ impl Client {
                 }
                 _ => match (&core.last_reason, core.phase) {
                     (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
+                    (Some(DisconnectReason::Authentication(error)), Phase::Lost) => Some(Err(error.clone())),
                     (Some(reason), Phase::Lost) if core.running.is_none() => {
                         Some(Err(reason.clone().into_error()))
                     }

@@ -55,6 +55,9 @@ pub enum DisconnectReason {
     KeepAlive,
     /// The server broke the protocol.
     Protocol(DecodeError),
+    /// The authenticator failed, did not take the server for the right one, or a re-authentication took too long
+    /// (MQTT 5.0).
+    Authentication(Error),
 }
 
 impl DisconnectReason {
@@ -67,6 +70,7 @@ impl DisconnectReason {
             Self::Lost(_) => ReasonCode::disconnect(ReasonCode::UNSPECIFIED_ERROR.value()),
             Self::KeepAlive => ReasonCode::disconnect(ReasonCode::KEEP_ALIVE_TIMEOUT.value()),
             Self::Protocol(error) => ReasonCode::disconnect(error.reason.value()),
+            Self::Authentication(_) => ReasonCode::disconnect(ReasonCode::NOT_AUTHORIZED.value()),
         }
     }
 
@@ -77,7 +81,7 @@ impl DisconnectReason {
             Self::Requested => Error::NotConnected,
             Self::Refused(code) => Error::Refused(code),
             Self::Server(code) => Error::ServerDisconnect(code),
-            Self::Lost(error) => error,
+            Self::Lost(error) | Self::Authentication(error) => error,
             Self::KeepAlive => Error::KeepAliveTimeout,
             Self::Protocol(error) => Error::Protocol(error),
         }
@@ -91,6 +95,7 @@ impl fmt::Display for DisconnectReason {
             Self::Lost(Error::Io(error)) => write!(f, "connection lost: {error}"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
             Self::Protocol(error) => write!(f, "the server broke the protocol: {error}"),
+            Self::Authentication(error) => write!(f, "authentication failed: {error}"),
             Self::Refused(_) | Self::Server(_) | Self::KeepAlive => self.clone().into_error().fmt(f),
         }
     }

@@ -452,6 +452,7 @@ impl Client {
 
     /// Stores where to connect to.
     pub(super) fn configure(&self, target: impl IntoConnect) -> Result<()> {
+        self.shared().check_auth_version()?;
         let options = Arc::new(target.into_connect()?);
         let previous = self.shared().lock().configure(&options)?;
         // Not under the lock: the options may hold a connector of the user's, and that a client.
@@ -483,6 +484,8 @@ impl Core {
             settings.keep_alive = seconds;
         }
         settings.connect_properties = options.connect_properties().clone();
+        // Of the last attempt.
+        settings.authentication = None;
         settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
         for server in options.servers() {
             (settings.username, settings.password) = self.credentials(Some(server));

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use mio::Registry;
 
+use super::authentication::Ended;
 use super::backoff::Backoff;
 use super::callbacks::Callbacks;
 use super::clock::TimeSource;
@@ -119,6 +120,8 @@ pub(crate) struct Core {
     pub(super) abandoned: bool,
     /// The next attempt is to be made at once.
     pub(super) reconnect_now: bool,
+    /// Who waits for the re-authentication that is under way.
+    pub(super) reauthentication: Option<Arc<Ended>>,
 }
 
 /// The state of the write path, see `write.rs`.
@@ -265,6 +268,7 @@ impl Shared {
                 write_registered: false,
                 abandoned: false,
                 reconnect_now: false,
+                reauthentication: None,
             }),
             changed: Condvar::new(),
             callbacks: Callbacks::default(),
@@ -422,6 +426,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
         core.session.abandon();
+        core.end_reauthentication(Err(Error::NotConnected));
         core.line.end();
     }
 }

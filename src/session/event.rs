@@ -1,6 +1,6 @@
 //! What the session tells the application.
 
-use super::AckTicket;
+use super::{AckTicket, AuthData};
 use crate::codec::{Properties, Publish, QoS, ReasonCode, SubscribeOptions, TopicName};
 
 /// Something that the application may want to know, in the order in which it happened.
@@ -14,6 +14,11 @@ pub(crate) enum Event {
     },
     /// An application message arrived.
     Message(Received),
+    /// A step of an authentication, or its success: the application answers before anything else is received.
+    Auth {
+        reason: ReasonCode,
+        data: Option<AuthData>,
+    },
     /// An outgoing message is finished: QoS 0 written, PUBACK, PUBCOMP, or refused by PUBREC.
     Published {
         mid: u16,
@@ -86,6 +91,12 @@ pub(crate) enum Trace {
     SentDisconnect {
         reason: ReasonCode,
         properties: Properties,
+    },
+    SentAuth {
+        reason: ReasonCode,
+    },
+    ReceivedAuth {
+        reason: ReasonCode,
     },
     ReceivedConnAck {
         flags: u8,

@@ -15,6 +15,7 @@
 //! for its acknowledgement. `subscriptions` is the ledger.
 
 mod acknowledging;
+mod authentication;
 mod connection;
 mod counters;
 mod event;
@@ -38,6 +39,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use authentication::{AuthData, AuthStart};
 pub(crate) use connection::Lost;
 pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
@@ -56,6 +58,7 @@ use crate::codec::{
 };
 use crate::error::{DecodeError, DropReason, Error, Result};
 
+use authentication::Authentication;
 use connection::Connection;
 use incoming::Incoming;
 use keep_alive::{Due, KeepAlive};
@@ -136,6 +139,8 @@ pub(crate) enum Link {
 pub(crate) enum TimedOut {
     ConnAck,
     PingResp,
+    /// A re-authentication.
+    Auth,
 }
 
 /// The state of one client's session, across connections.
@@ -144,6 +149,7 @@ pub(crate) struct Session<T> {
     pub(crate) settings: Settings,
     wire: Wire,
     connection: Connection,
+    authentication: Authentication,
     keep_alive: KeepAlive,
     ids: PacketIds,
     queue: Queue<T>,
@@ -162,6 +168,7 @@ impl<T: Track> Session<T> {
             settings,
             wire: Wire::default(),
             connection: Connection::new(),
+            authentication: Authentication::default(),
             keep_alive: KeepAlive::default(),
             ids: PacketIds::new(),
             queue: Queue::new(),
@@ -190,6 +197,9 @@ impl<T: Track> Session<T> {
         self.aliases.open(announced.topic_alias_maximum().unwrap_or(0));
         self.wire.open(settings.version);
         self.keep_alive.open(now, settings.connack_timeout);
+        let verifies = settings.authentication.is_some();
+        self.authentication
+            .open(announced.authentication_method(), verifies);
         self.put_connect();
     }
     pub(crate) fn link(&self) -> Link {
@@ -245,6 +255,7 @@ impl<T: Track> Session<T> {
         // After DISCONNECT nothing more [MQTT-3.14.4-2] (5.0: [MQTT-3.14.4-1]).
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
+        self.authentication.stop();
         self.wire.trace(|_| Trace::SentDisconnect { reason, properties });
         Ok(())
     }
@@ -265,6 +276,7 @@ impl<T: Track> Session<T> {
         }
         self.connection.link = Link::Closed;
         self.keep_alive.stop();
+        self.authentication.stop();
         self.wire.output.clear();
         self.wire.aliases.open();
         self.aliases.open(0);
@@ -364,6 +376,13 @@ impl<T: Track> Session<T> {
 
     /// Sends a PINGREQ that is due; reports a deadline that has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), TimedOut> {
+        if self
+            .authentication
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return Err(TimedOut::Auth);
+        }
         match self.keep_alive.due(now) {
             Due::Nothing => Ok(()),
             Due::Failed(what) => Err(what),
@@ -383,7 +402,8 @@ impl<T: Track> Session<T> {
 
     /// When `handle_timeout` has something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.keep_alive.deadline()
+        let deadlines = [self.keep_alive.deadline(), self.authentication.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     // ---- output ----

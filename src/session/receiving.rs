@@ -41,8 +41,9 @@ impl<T: Track> Session<T> {
             Packet::Disconnect(disconnect) if self.is_v5() => self.receive_disconnect(disconnect),
             // One CONNACK per connection.
             Packet::ConnAck(_) => return Err(self.broken("second CONNACK", "", "MQTT-3.2.0-2")),
-            // AUTH comes only to a client that named an authentication method in its CONNECT.
-            Packet::Auth(_) => return Err(self.broken("unexpected AUTH", "", "MQTT-4.12.0-6")),
+            // After our DISCONNECT, or the server's, nothing is answered.
+            Packet::Auth(_) if self.connection.link == Link::Disconnecting => {}
+            Packet::Auth(auth) => self.receive_auth(auth)?,
             Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::Disconnect(_) => {
                 return Err(self.broken("a packet that servers do not send", "", ""));
             }
@@ -52,27 +53,40 @@ impl<T: Track> Session<T> {
 
     // ---- the connection ----
 
-    /// The first packet is the CONNACK.
+    /// The first packet is the CONNACK; AUTH may come before it.
     fn receive_first(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
-        let Packet::ConnAck(connack) = packet else {
-            return Err(self.broken(
-                "the first packet is not a CONNACK",
-                "MQTT-3.2.0-1",
-                "MQTT-3.2.0-1",
-            ));
+        let connack = match packet {
+            Packet::ConnAck(connack) => connack,
+            Packet::Auth(auth) if self.is_v5() => return self.receive_auth(auth),
+            _ => {
+                return Err(self.broken(
+                    "the first packet is not a CONNACK",
+                    "MQTT-3.2.0-1",
+                    "MQTT-3.2.0-1",
+                ));
+            }
         };
+        if connack.reason.is_failure() {
+            // The server closes the connection [MQTT-3.2.2-5] (5.0: [MQTT-3.2.2-7]): nothing is sent on it any more.
+            self.connection.link = Link::Disconnecting;
+            self.keep_alive.stop();
+            self.authentication.stop();
+            self.emit_connack(connack.session_present, connack.reason, connack.properties);
+            return Ok(());
+        }
+        match self.verify(connack)? {
+            Some(connack) => self.accepted(now, connack),
+            None => Ok(()),
+        }
+    }
+
+    /// The server has accepted the connection, and is the one that we wanted.
+    pub(super) fn accepted(&mut self, now: Instant, connack: ConnAck) -> Result<(), DecodeError> {
         let ConnAck {
             session_present,
             reason,
             properties,
         } = connack;
-        if reason.is_failure() {
-            // The server closes the connection [MQTT-3.2.2-5] (5.0: [MQTT-3.2.2-7]): nothing is sent on it any more.
-            self.connection.link = Link::Disconnecting;
-            self.keep_alive.stop();
-            self.emit_connack(session_present, reason, properties);
-            return Ok(());
-        }
         // Accepted: whatever is wrong with it, the server may be told.
         self.connection.link = Link::Settling;
         let clean_start = self.connection.clean_start;
@@ -138,6 +152,7 @@ impl<T: Track> Session<T> {
     fn receive_disconnect(&mut self, disconnect: Disconnect) {
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
+        self.authentication.stop();
         self.wire.emit(Event::Disconnected {
             reason: disconnect.reason,
             properties: disconnect.properties,
@@ -334,6 +349,7 @@ impl<T: Track> Session<T> {
                 reason: disconnect.reason,
                 properties: disconnect.properties.clone(),
             },
+            Packet::Auth(auth) if v5 => Trace::ReceivedAuth { reason: auth.reason },
             Packet::Connect(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)

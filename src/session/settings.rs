@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::{AuthData, AuthStart};
 use crate::codec::{Connect, Packet, Properties, Property, ProtocolVersion, Will};
 use crate::error::Result;
 
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) topic_alias_limit: u16,
     /// Topic aliases of the application are sent whatever they are.
     pub(crate) topic_alias_unchecked: bool,
+    /// The enhanced authentication of the next CONNECT (MQTT 5.0).
+    pub(crate) authentication: Option<AuthStart>,
     /// How long the CONNACK may take.
     pub(crate) connack_timeout: Duration,
     /// How long a PINGRESP may take; the keep alive where absent.
@@ -86,6 +89,12 @@ impl Settings {
         if let (Some(maximum), None) = (self.topic_alias_maximum, properties.topic_alias_maximum()) {
             properties.push(Property::TopicAliasMaximum(maximum));
         }
+        if let Some(start) = &self.authentication {
+            properties.push(Property::AuthenticationMethod(start.method.clone()));
+            if let Some(AuthData(data)) = &start.data {
+                properties.push(Property::AuthenticationData(data.clone()));
+            }
+        }
         properties
     }
 }
@@ -125,6 +134,7 @@ impl Default for Settings {
             topic_alias_maximum: None,
             topic_alias_limit: 0,
             topic_alias_unchecked: false,
+            authentication: None,
             connack_timeout: Duration::from_secs(5),
             ping_timeout: None,
             max_inflight: 20,

@@ -5,6 +5,7 @@
 mod peer_support;
 
 mod ack;
+mod authentication;
 mod callbacks;
 mod clearing;
 mod connect;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod authentication;
 mod connecting;
 mod incoming_limit;
 mod keep_alive;

@@ -45,6 +45,7 @@ pub(super) fn settings() -> Settings {
         topic_alias_maximum: None,
         topic_alias_limit: 0,
         topic_alias_unchecked: false,
+        authentication: None,
         connack_timeout: Duration::from_secs(10),
         ping_timeout: None,
         max_inflight: 20,
