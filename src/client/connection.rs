@@ -68,13 +68,15 @@ impl Shared {
         let authentication = self.auth_for_connect()?;
         let defaults = self.lock().dial_defaults.clone();
         let (socket, server) = dial(options, &defaults, cancel)?;
+        // Taken out if it becomes the client's. If not it is dropped without the lock: it may be a stream of the user's.
+        let mut socket = Some(socket);
         let handle = {
             let mut core = self.lock();
             core.take_credentials(options.servers().get(server));
             core.take_session(options);
             core.session.settings.authentication = authentication;
             core.session.settings.check()?;
-            self.adopt(&mut core, socket, epoch)?
+            self.adopt(&mut core, &mut socket, epoch)?
         };
         if let Some(run) = self.callbacks.socket_open.run_for("on_socket_open", |f| {
             self.call("on_socket_open", |c| f(c, &handle))
@@ -89,6 +91,7 @@ impl Shared {
                 return run;
             }
         }
+        let logged = logging::logged(self);
         let mut core = self.lock();
         if core.epoch != epoch || core.socket.is_none() {
             drop(core);
@@ -99,7 +102,7 @@ impl Shared {
             self.keep_failure(run);
             return Err(Error::NotConnected);
         }
-        core.session.settings.trace = logging::wanted(self);
+        core.session.settings.trace = logged || self.callbacks.log.is_set();
         core.session.open(self.now());
         core.phase = Phase::Up;
         self.notify(&core);
@@ -109,8 +112,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the socket the client's.
-    fn adopt(self: &Arc<Self>, core: &mut Core, mut socket: Socket, epoch: u64) -> Result<SocketHandle> {
+    /// Makes the socket the client's, and takes it out.
+    fn adopt(
+        self: &Arc<Self>,
+        core: &mut Core,
+        dialed: &mut Option<Socket>,
+        epoch: u64,
+    ) -> Result<SocketHandle> {
         if core.epoch != epoch || core.phase != Phase::Dialing {
             // Disconnected or connected elsewhere in the meantime.
             return Err(Error::NotConnected);
@@ -122,7 +130,10 @@ impl Shared {
             .registry
             .get()
             .ok_or(Error::InvalidState("the network loop has no poll"))?;
-        socket.register(registry, token(epoch))?;
+        if let Some(socket) = dialed {
+            socket.register(registry, token(epoch))?;
+        }
+        let socket = dialed.take().ok_or(Error::NotConnected)?;
         if let Some(waker) = self.waker.get() {
             let waker = Arc::clone(waker);
             socket.set_waker(Arc::new(move || drop(waker.wake())));
@@ -176,13 +187,22 @@ impl Shared {
                 return;
             }
         }
-        core = self.flush_blocking(core, self.now() + CLOSING);
-        core = self.unregister_write(core);
-        if core.closing_deadline().is_some() && core.socket.is_some() && !core.writing.busy {
-            core.note("DISCONNECT could not be written in time: the peer does not read");
-            self.end(&mut core, DisconnectReason::Requested, Phase::Down);
+        loop {
+            core = self.flush_blocking(core, self.now() + CLOSING);
+            core = self.unregister_write(core);
+            // Another thread that writes, or is about to, sees to the rest when it is done.
+            let writes = core.writing.busy || core.writing.held > 0;
+            if core.closing_deadline().is_some() && core.socket.is_some() && !writes {
+                core.note("DISCONNECT could not be written in time: the peer does not read");
+                self.lose(&mut core, DisconnectReason::Requested);
+            }
+            self.dispatch_inline(core);
+            core = self.lock();
+            // One of the callbacks may have asked for the end of the connection.
+            if writes || core.closing_deadline().is_none() || core.is_driven() {
+                return;
+            }
         }
-        self.dispatch_inline(core);
     }
 
     /// Without a loop: runs the callbacks that are due.

@@ -38,7 +38,10 @@ impl Shared {
             return false;
         }
         if driver.batch.is_empty() && !self.next_batch(driver) {
-            return false;
+            // A message that waited for room may have been the last.
+            let waited = !driver.acks.is_empty();
+            self.acknowledge(driver);
+            return waited;
         }
         let client = self.lent();
         let mut watch = Watch::new(self);

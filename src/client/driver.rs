@@ -103,12 +103,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Turns to the present connection, if it is another one than before.
-    fn follow(&mut self, core: &Core) {
+    /// Turns to the present connection, if it is another one than before. Returns the socket before, to be dropped
+    /// without the lock: a stream of the user's own may call the client when it is.
+    #[must_use]
+    fn follow(&mut self, core: &Core) -> Option<Arc<Socket>> {
+        let mut before = None;
         // The epoch may have been followed before its connection was there.
         if self.epoch != core.epoch || self.socket.is_none() || core.socket.is_none() {
             self.epoch = core.epoch;
-            self.socket.clone_from(&core.socket);
+            before = std::mem::replace(&mut self.socket, core.socket.clone());
             self.input.clear();
             self.undecoded = false;
             // Its first reports may have come before we turned to it.
@@ -119,6 +122,7 @@ impl Driver {
                 self.decoder.set_max_packet_size(max);
             }
         }
+        before
     }
 
     /// Whether the connection that is driven is still the client's.
@@ -233,8 +237,7 @@ impl Shared {
     pub(super) fn turn(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>, limit: usize) -> bool {
         let told = self.dispatch(driver);
         let core = self.flush(self.lock());
-        driver.follow(&core);
-        drop(core);
+        self.follow(driver, core);
         if told {
             // There may be more to hand out at every turn: what is to be read does not wait for the last of it.
             if driver.waiting.is_none() && self.lock().running.is_some() {
@@ -252,11 +255,18 @@ impl Shared {
         }
         if driver.waiting.is_none() {
             let core = self.sleep(self.lock(), driver, until);
-            driver.follow(&core);
+            self.follow(driver, core);
         } else if self.lock().running.is_none() {
             self.wait_while_congested(driver, until);
         }
         self.step(driver, limit)
+    }
+
+    /// Lets the driver turn to the present connection, and gives the lock back.
+    fn follow(&self, driver: &mut Driver, core: MutexGuard<'_, Core>) {
+        let before = driver.follow(&core);
+        drop(core);
+        drop(before);
     }
 
     /// Whether there is input that may be handled now.
@@ -281,12 +291,9 @@ impl Shared {
     /// An event loop of the user's own says that there is something to read: reads once and handles all of it. Returns
     /// whether there is a connection.
     pub(super) fn read_for(self: &Arc<Self>, driver: &mut Driver) -> bool {
-        {
-            let core = self.lock();
-            driver.follow(&core);
-            if core.socket.is_none() {
-                return false;
-            }
+        self.follow(driver, self.lock());
+        if driver.socket.is_none() {
+            return false;
         }
         driver.readable = true;
         self.step(driver, usize::MAX);
@@ -368,7 +375,7 @@ impl Shared {
         let now = self.now();
         let mut core = self.lock();
         if !driver.is_current(&core) {
-            driver.follow(&core);
+            self.follow(driver, core);
             return true;
         }
         if count > 0 {

@@ -46,12 +46,7 @@ pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
     INSIDE.set(false);
 }
 
-/// Whether packets are to be traced: somebody would see the lines.
-pub(super) fn wanted(shared: &Shared) -> bool {
-    shared.callbacks.log.is_set() || logged(shared)
-}
-
-/// Whether the `log` crate would take the lines of packets.
+/// Whether the `log` crate would take the lines of packets. Asks the program's logger: the caller holds no lock.
 pub(super) fn logged(shared: &Shared) -> bool {
     shared.logger.load(Ordering::Relaxed) && log::log_enabled!(target: "callmq", log::Level::Debug)
 }

@@ -62,8 +62,9 @@ impl Client {
         if connected {
             let until = timeout.and_then(|timeout| shared.now().checked_add(timeout));
             let limit = shared.lock().session.unfinished().max(1);
-            // A wake-up that brings nothing (a write that went through, another thread's call) is not a turn.
-            while !shared.turn(&mut driver, until, limit) {
+            // A wake-up that brings nothing (a write that went through, another thread's call) is not a turn; and a
+            // DISCONNECT that cannot leave at once gets its time.
+            while !shared.turn(&mut driver, until, limit) || shared.lock().closing_deadline().is_some() {
                 // Time that is moved by hand does not pass here.
                 let over = shared.time.is_manual() || until.is_some_and(|until| shared.now() >= until);
                 if over || shared.lock().socket.is_none() {

@@ -549,7 +549,9 @@ impl Shared {
         drop(core);
         self.dispatch(&mut driver);
         core = self.lock();
-        drop(core.session.drop_outgoing());
+        // A callback may have connected again.
+        let socket = self.drop_connection(&mut core);
+        let dropped = core.session.drop_outgoing();
         core.session.abandon();
         let kept = crate::session::Settings {
             client_id,
@@ -558,7 +560,7 @@ impl Shared {
             trace: core.session.settings.trace,
             ..crate::session::Settings::default()
         };
-        core.session = crate::session::Session::new(kept);
+        let session = std::mem::replace(&mut core.session, crate::session::Session::new(kept));
         core.phase = Phase::New;
         core.epoch += 1;
         let previous = core.options.take();
@@ -575,14 +577,14 @@ impl Shared {
         core.reconnect_on_failure = true;
         core.manual_ack = false;
         core.suppress_exceptions = false;
-        core.happenings.clear();
+        let happenings = std::mem::take(&mut core.happenings);
         core.callback_error = None;
         core.last_reason = None;
         core.driver = Some(driver);
         self.changed.notify_all();
         drop(core);
         // Not under the lock, see `Client::configure`.
-        drop(previous);
+        drop((previous, socket, dropped, session, happenings));
         Ok(())
     }
 }

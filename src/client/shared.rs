@@ -379,8 +379,13 @@ impl Shared {
     ) -> Result<T> {
         let deadline = timeout.and_then(|timeout| self.now().checked_add(timeout));
         let mut core = self.lock();
+        let mut drove = false;
         loop {
             if let Some(answer) = ready(&mut core) {
+                if drove && core.closing_deadline().is_some() && !core.is_driven() {
+                    // A callback has asked for the end of the connection.
+                    self.run_inline(core);
+                }
                 return answer;
             }
             if self.is_dispatcher() {
@@ -408,6 +413,7 @@ impl Shared {
                 drop(core);
                 let progress = self.turn(&mut driver, deadline, usize::MAX);
                 core = self.release(driver);
+                drove = true;
                 if self.time.is_manual() && !progress {
                     return match ready(&mut core) {
                         Some(answer) => answer,

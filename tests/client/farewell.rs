@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use callmq::client::{self as mqtt, Delivery, DropReason, Error};
 
 use crate::support::{
-    Bench, Events, PATIENCE, Peer, ack_packet, best_of, broker_has, connect_to, eventually, listen,
-    publish_packet, published, running, running_with_peer,
+    Bench, Connection, Events, PATIENCE, Peer, ack_packet, best_of, broker_has, connect_to, eventually,
+    listen, publish_packet, published, running, running_with_peer,
 };
 
 #[test]
@@ -211,4 +211,39 @@ fn flush_without_a_connection_says_so() {
     let client = mqtt::Client::new("nowhere");
     client.publish_with("t", "x", 1, false).unwrap();
     assert!(matches!(client.flush(PATIENCE), Err(Error::NotConnected)));
+}
+
+#[test]
+fn disconnect_in_a_callback_ends_the_connection_of_a_stalled_peer_within_the_call() {
+    /// In each of these calls `on_publish` runs, with nobody else to move the bytes.
+    type Call = fn(&mqtt::Client, &mut Connection);
+    let calls: [Call; 3] = [
+        |client, _| drop(client.publish("t", "x").unwrap()),
+        |client, connection| {
+            let info = client.publish_with("t", "x", 1, false).unwrap();
+            connection.send(&ack_packet(0x40, info.mid));
+            info.wait_for_publish(PATIENCE).unwrap();
+        },
+        |client, connection| {
+            let info = client.publish_with("t", "x", 1, false).unwrap();
+            connection.send(&ack_packet(0x40, info.mid));
+            client.loop_once(PATIENCE).unwrap();
+        },
+    ];
+    for call in calls {
+        let client = mqtt::Client::new("stalled");
+        let peer = Peer::listen();
+        let mut connection = connect_to(&client, &peer);
+        let ended = Events::new();
+        let report = ended.sink();
+        client.on_disconnect(move |_, flags, _, _| report(flags.reason.to_string()));
+        client.on_publish(|client, _, _, _| {
+            // More than the system takes; the peer does not read.
+            client.publish("t", vec![0; 64 << 20])?;
+            client.disconnect()
+        });
+        call(&client, &mut connection);
+        assert_eq!(ended.so_far(), ["disconnect requested"]);
+        assert!(client.socket().is_none());
+    }
 }

@@ -10,6 +10,7 @@ mod callbacks;
 mod clearing;
 mod connect;
 #[cfg(unix)]
+mod custom_streams;
 mod external_loop;
 mod failing;
 mod farewell;

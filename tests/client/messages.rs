@@ -7,7 +7,7 @@ use callmq::client::{self as mqtt, Error};
 use crossbeam_channel::{bounded, select};
 
 use crate::support::{
-    Events, PATIENCE, Peer, ack_packet, connect_to, eventually, listen, publish_packet, running,
+    Bench, Events, PATIENCE, Peer, ack_packet, connect_to, eventually, listen, publish_packet, running,
     running_with_peer,
 };
 
@@ -232,4 +232,22 @@ fn another_connection_is_followed_although_a_channel_is_full() {
     let other = Peer::listen();
     let _connection = connect_to(&client, &other);
     assert!(client.is_connected());
+}
+
+#[test]
+fn a_message_that_waited_for_room_is_acknowledged_although_nothing_follows_it() {
+    let bench = Bench::new("patient");
+    let channel = bench.client.messages(1);
+    bench.connect();
+    bench.client.subscribe(("t", 1)).unwrap();
+    bench.settle();
+    for payload in ["first", "second"] {
+        bench.broker.publish("t", payload, 1, false).unwrap();
+    }
+    bench.settle();
+    assert_eq!(bench.client.stats().unacknowledged, 1);
+    assert_eq!(channel.try_recv().unwrap().unwrap().payload, "first");
+    bench.settle();
+    assert_eq!(channel.try_recv().unwrap().unwrap().payload, "second");
+    assert_eq!(bench.client.stats().unacknowledged, 0);
 }

@@ -1,6 +1,7 @@
 //! What goes to the `log` crate. A program of its own, because a process has one logger.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Mutex, Once, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,14 @@ static LINES: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
 struct Collector;
 
+thread_local! {
+    /// A client that the logger asks something each time it is asked itself.
+    static ASKS: RefCell<Option<mqtt::Client>> = const { RefCell::new(None) };
+}
+
 impl log::Log for Collector {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        ASKS.with_borrow(|client| client.as_ref().map(mqtt::Client::is_connected));
         metadata.target() == "callmq"
     }
 
@@ -72,6 +79,27 @@ fn packets_are_logged_at_debug_unless_that_is_switched_off() {
     client.publish("loud", "x").unwrap();
     assert!(logged(Level::Debug, "'loud'"));
     assert!(!logged(Level::Debug, "'quiet'"));
+}
+
+#[test]
+fn a_logger_may_call_the_client() {
+    collect();
+    let broker = listen();
+    let client = mqtt::Client::new("asked");
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        ASKS.set(Some(client.clone()));
+        client.connect_and_wait(&broker, PATIENCE).unwrap();
+        client.enable_logger();
+        client.publish("t", "x").unwrap();
+        client.disconnect().unwrap();
+        ASKS.set(None);
+        drop(client);
+        done.send(()).unwrap();
+    });
+    ended
+        .recv_timeout(PATIENCE)
+        .expect("the logger is asked under a lock");
 }
 
 #[test]
