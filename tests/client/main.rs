@@ -5,6 +5,7 @@
 mod peer_support;
 
 mod ack;
+mod ack_with;
 mod authentication;
 mod callbacks;
 mod clearing;
@@ -30,4 +31,6 @@ mod stepping;
 mod subscribe;
 mod subscriptions_v5;
 mod support;
+mod topic_aliases;
+mod v5_sessions;
 mod wire_v5;

@@ -172,6 +172,38 @@ fn what_the_user_should_change_is_a_warning() {
     assert!(logged(Level::Warn, "1 messages that were not delivered"));
 }
 
+/// What becomes of messages under way when the server has no session any more.
+#[test]
+fn messages_of_a_lost_session_are_counted_in_a_warning() {
+    use mqtt::OnSessionLost::{Discard, Resend};
+    collect();
+    for (name, policy, warning) in [
+        (
+            "keeps",
+            Resend,
+            "keeps: no session at the server, 2 messages are sent again",
+        ),
+        (
+            "drops",
+            Discard,
+            "drops: no session at the server, 2 messages under way are dropped",
+        ),
+    ] {
+        let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = peer.local_addr().unwrap().port();
+        let client = mqtt::Client::new(name);
+        client.on_session_lost_set(policy);
+        client.connect(("127.0.0.1", port)).unwrap();
+        for qos in [1, 2] {
+            client.publish_with("t", "x", qos, false).unwrap();
+        }
+        let broker = listen();
+        client.connect(&broker).unwrap();
+        client.wait_for_connect(PATIENCE).unwrap();
+        eventually("the warning", || logged(Level::Warn, warning));
+    }
+}
+
 #[test]
 fn passwords_are_never_logged() {
     collect();
