@@ -42,8 +42,11 @@ pub enum Error {
     /// A call that waits for the network loop was made by the thread that runs that loop (inside a callback); make it on
     /// another thread, or react in the callback that tells of the event.
     WouldDeadlock(&'static str),
-    /// The protocol version in use, the features that were compiled in, or the server's CONNACK do not allow this.
+    /// The protocol version in use or the features that were compiled in do not allow this.
     NotSupported(&'static str),
+    /// The server said in its CONNACK that it does not take this (MQTT 5.0), so it was not sent; ask for something that it
+    /// takes: [`Client::connection_info`](crate::Client::connection_info) has what it said.
+    NotAllowed(ServerLimit),
     // ---- what became of an operation ----
     /// There is no connection, and the operation is not kept for the next one; repeat it when connected, or let the queue
     /// keep messages of QoS 0.
@@ -104,8 +107,29 @@ pub enum DropReason {
     ClientDropped,
     /// The message expired while it waited.
     Expired,
-    /// The server does not allow such a message (size, QoS, retain).
-    NotAllowed,
+    /// The server does not allow it, as it said in the CONNACK of a connection that was made after the message, or the
+    /// request to subscribe, had been accepted.
+    NotAllowed(ServerLimit),
+}
+
+/// What a server does not allow, by the name of the property in its CONNACK (MQTT 5.0, section 3.2.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerLimit {
+    /// The QoS of a message is above the server's Maximum QoS.
+    MaximumQoS,
+    /// The server keeps no retained messages (Retain Available).
+    RetainAvailable,
+    /// The packet is larger than the server's Maximum Packet Size.
+    MaximumPacketSize,
+    /// The Topic Alias of a message is above the server's Topic Alias Maximum.
+    TopicAliasMaximum,
+    /// The server takes no filters with wildcards (Wildcard Subscription Available).
+    WildcardSubscriptionAvailable,
+    /// The server has no shared subscriptions (Shared Subscription Available).
+    SharedSubscriptionAvailable,
+    /// The server has no Subscription Identifiers (Subscription Identifier Available).
+    SubscriptionIdentifierAvailable,
 }
 
 /// A breach of the protocol in received bytes.
@@ -189,6 +213,7 @@ impl fmt::Display for Error {
                 write!(f, "{call} waits for the network loop, which this thread runs")
             }
             Self::NotSupported(what) => f.write_str(what),
+            Self::NotAllowed(limit) => write!(f, "not sent: {limit}"),
             Self::NotConnected => f.write_str("the client is not connected"),
             Self::QueueFull { .. } => f.write_str("the outgoing queue is full"),
             Self::Timeout => f.write_str("timed out"),
@@ -220,6 +245,7 @@ impl std::error::Error for Error {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotAllowed(limit) => return limit.fmt(f),
             Self::QueueFull => "the outgoing queue was full",
             Self::Superseded => "a later message for the same topic took its place",
             Self::ConnectionLost => "the connection ended before it was sent",
@@ -227,7 +253,20 @@ impl fmt::Display for DropReason {
             Self::Discarded => "taken back by the application",
             Self::ClientDropped => "the client was dropped",
             Self::Expired => "it expired while it waited",
-            Self::NotAllowed => "the server does not allow it",
+        })
+    }
+}
+
+impl fmt::Display for ServerLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MaximumQoS => "the QoS is above the server's Maximum QoS",
+            Self::RetainAvailable => "the server keeps no retained messages",
+            Self::MaximumPacketSize => "the packet is larger than the server's Maximum Packet Size",
+            Self::TopicAliasMaximum => "the Topic Alias is above the server's Topic Alias Maximum",
+            Self::WildcardSubscriptionAvailable => "the server takes no filters with wildcards",
+            Self::SharedSubscriptionAvailable => "the server has no shared subscriptions",
+            Self::SubscriptionIdentifierAvailable => "the server has no Subscription Identifiers",
         })
     }
 }

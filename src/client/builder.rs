@@ -15,7 +15,6 @@ pub struct ClientBuilder {
     transport: Transport,
     reconnect_on_failure: bool,
     manual_ack: bool,
-    max_packet_size: Option<u32>,
     clean_start: CleanStart,
     session_expiry: Option<u32>,
     /// The first mistake.
@@ -33,7 +32,6 @@ impl ClientBuilder {
             transport: Transport::Tcp,
             reconnect_on_failure: true,
             manual_ack: false,
-            max_packet_size: None,
             clean_start: CleanStart::default(),
             session_expiry: None,
             problem: None,
@@ -171,10 +169,54 @@ impl ClientBuilder {
 
     /// Sets the largest packet that is accepted, in bytes.
     ///
-    /// A server that sends a larger one is disconnected before any memory is taken for it. Defaults to what the
-    /// protocol allows, 268,435,460. The server is not told.
+    /// A server that sends a larger one is disconnected, in MQTT 5.0 with [`ReasonCode::PACKET_TOO_LARGE`], before any
+    /// memory is taken for it. Defaults to what the protocol allows, 268,435,460. In MQTT 5.0 the server is told, so
+    /// that it does not send larger ones; the property `MaximumPacketSize` in
+    /// [`ConnectOptions::properties`](super::ConnectOptions::properties), if given, comes first. The calls that connect
+    /// refuse 0.
+    ///
+    /// [`ReasonCode::PACKET_TOO_LARGE`]: super::ReasonCode::PACKET_TOO_LARGE
+    ///
+    /// See MQTT 5.0, section 3.1.2.11.4.
     pub fn max_packet_size(mut self, bytes: u32) -> Self {
-        self.max_packet_size = Some(bytes);
+        self.settings.max_packet_size = Some(bytes);
+        self
+    }
+
+    /// Sets how many messages of QoS 1 and 2 the server may send before the first of them is acknowledged (MQTT 5.0).
+    ///
+    /// From 1 on. Defaults to 65,535, or to what [`incoming_limit`](Self::incoming_limit) allows. With
+    /// [`manual_ack`](Self::manual_ack) this is how many messages the application gets before it has to acknowledge
+    /// one. A server that sends more is disconnected with [`ReasonCode::RECEIVE_MAXIMUM_EXCEEDED`]. The property
+    /// `ReceiveMaximum` in [`ConnectOptions::properties`](super::ConnectOptions::properties), if given, comes first.
+    /// The calls that connect refuse 0, and the setting before MQTT 5.0.
+    ///
+    /// [`ReasonCode::RECEIVE_MAXIMUM_EXCEEDED`]: super::ReasonCode::RECEIVE_MAXIMUM_EXCEEDED
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("worker").protocol(mqtt::MQTTv5).receive_maximum(10).build();
+    /// # drop(client);
+    /// ```
+    ///
+    /// See MQTT 5.0, sections 3.1.2.11.3 and 4.9.
+    pub fn receive_maximum(mut self, messages: u16) -> Self {
+        self.settings.receive_maximum = Some(messages);
+        self
+    }
+
+    /// Sets whether messages above the server's Maximum QoS are sent with that QoS (MQTT 5.0). Defaults to `false`:
+    /// `publish` refuses them with [`Error::NotAllowed`](super::Error::NotAllowed), and those that were accepted before
+    /// the server had said so are dropped.
+    ///
+    /// The [`MessageInfo`](super::MessageInfo) follows the message with the QoS with which it is sent. A message that was
+    /// sent before, to a server that still has the session, keeps its QoS and is dropped if the server does not take that
+    /// any more.
+    ///
+    /// See MQTT 5.0, section 3.2.2.3.4.
+    pub fn lower_qos(mut self, on: bool) -> Self {
+        self.settings.lower_qos = on;
         self
     }
 
@@ -196,7 +238,6 @@ impl ClientBuilder {
             let mut core = shared.lock();
             core.reconnect_on_failure = self.reconnect_on_failure;
             core.manual_ack = self.manual_ack;
-            core.max_packet_size = self.max_packet_size;
             core.clean_start = self.clean_start;
             core.session_expiry = self.session_expiry;
             core.setting_problem = self.problem;

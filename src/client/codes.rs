@@ -306,14 +306,14 @@ impl Error {
             Self::InvalidArgument { .. } | Self::InvalidState(_) | Self::WouldDeadlock(_) => {
                 MqttErrorCode::Inval
             }
-            Self::NotSupported(_) => MqttErrorCode::NotSupported,
+            Self::NotSupported(_) | Self::NotAllowed(_) => MqttErrorCode::NotSupported,
             Self::NotConnected => MqttErrorCode::NoConn,
             Self::QueueFull { .. } => MqttErrorCode::QueueSize,
             Self::Timeout => MqttErrorCode::Again,
             Self::Dropped(why) => match why {
                 DropReason::QueueFull | DropReason::Superseded => MqttErrorCode::QueueSize,
                 DropReason::ConnectionLost | DropReason::SessionLost => MqttErrorCode::ConnLost,
-                DropReason::NotAllowed => MqttErrorCode::NotSupported,
+                DropReason::NotAllowed(_) => MqttErrorCode::NotSupported,
                 DropReason::Discarded | DropReason::ClientDropped | DropReason::Expired => {
                     MqttErrorCode::Unknown
                 }

@@ -488,7 +488,10 @@ impl Shared {
         driver: &mut Driver,
         until: Option<Instant>,
     ) -> MutexGuard<'a, Core> {
-        let core = self.sleep(core, driver, until);
+        let mut core = self.sleep(core, driver, until);
+        if core.session.expire(self.now()) {
+            self.notify(&core);
+        }
         drop(core);
         self.dispatch(driver);
         self.lock()

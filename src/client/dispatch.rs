@@ -166,6 +166,8 @@ impl Shared {
                 self.acknowledge(driver);
                 self.tell_auth(client, driver, watch, reason, data);
             }
+            Event::Dropped { count, why } => logging::messages_dropped(count, why),
+            Event::NotSubscribed { filter, limit } => logging::not_subscribed(&filter, limit),
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
                 if driver.is_current(&core) {
@@ -226,6 +228,8 @@ impl Shared {
             self.lose(&mut core, DisconnectReason::Refused(reason));
         } else {
             core.session.release(self.now());
+            // Some of what waited may have ended.
+            self.notify(&core);
             drop(self.flush(core));
         }
     }

@@ -118,7 +118,7 @@ impl Driver {
             self.readable = self.socket.is_some();
             self.read_to_the_end = true;
             self.decoder = Decoder::new(core.session.settings.version);
-            if let Some(max) = core.max_packet_size {
+            if let Some(max) = core.session.settings.packet_limit() {
                 self.decoder.set_max_packet_size(max);
             }
         }
@@ -427,6 +427,9 @@ impl Shared {
     pub(super) fn handle_deadlines(self: &Arc<Self>, judge: bool) -> bool {
         let now = self.now();
         let mut core = self.lock();
+        if core.session.expire(now) {
+            self.notify(&core);
+        }
         if core.socket.is_none() {
             return false;
         }

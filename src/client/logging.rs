@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::shared::Shared;
 use super::{LogLevel, log_lines};
+use crate::error::{DropReason, ServerLimit};
 use crate::session::Trace;
 
 thread_local! {
@@ -49,4 +50,23 @@ pub(super) fn emit(shared: &Arc<Shared>, level: LogLevel, text: &str) {
 /// Whether the `log` crate would take the lines of packets. Asks the program's logger: the caller holds no lock.
 pub(super) fn logged(shared: &Shared) -> bool {
     shared.logger.load(Ordering::Relaxed) && log::log_enabled!(target: "callmq", log::Level::Debug)
+}
+
+/// Messages that were accepted were not sent. That they expire is what the application wanted; the rest it should change.
+pub(super) fn messages_dropped(count: u64, why: DropReason) {
+    let messages = if count == 1 {
+        "message was"
+    } else {
+        "messages were"
+    };
+    let level = match why {
+        DropReason::Expired => log::Level::Info,
+        _ => log::Level::Warn,
+    };
+    log::log!(target: "callmq", level, "{count} {messages} dropped: {why}");
+}
+
+/// A subscription that was accepted, or is to be renewed, is not sent.
+pub(super) fn not_subscribed(filter: &str, limit: ServerLimit) {
+    log::warn!(target: "callmq", "not subscribed to '{}': {limit}", filter.escape_debug());
 }

@@ -26,6 +26,7 @@ pub(crate) mod clock;
 mod codes;
 mod connect_options;
 mod connection;
+mod connection_info;
 mod convert;
 mod dispatch;
 mod driver;
@@ -55,7 +56,7 @@ pub use crate::codec::{
     Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription,
     Will,
 };
-pub use crate::error::{DecodeError, DropReason, Error, Result};
+pub use crate::error::{DecodeError, DropReason, Error, Result, ServerLimit};
 pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
 pub use crate::transport::{Stream, Waker};
@@ -64,6 +65,7 @@ pub use builder::ClientBuilder;
 pub use clearing::Callback;
 pub use codes::*;
 pub use connect_options::{ConnectOptions, Server};
+pub use connection_info::ConnectionInfo;
 pub use convert::{
     IntoConnect, IntoHost, IntoMessage, IntoPayload, IntoQos, IntoServer, IntoSubscribeOptions,
     IntoSubscription, IntoSubscriptions, IntoTimeout, IntoTopics, Outcome, PayloadArg,

@@ -239,20 +239,17 @@ impl Shared {
             core = self.wait_for_room(core);
         }
         let quiet = core.unwritten() == 0 && !core.writing.busy;
+        let dropped = core.session.dropped();
         let (mut core, accepted) = self.accept(core, message)?;
         let info = match accepted {
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
-            Accepted::Tracked { mid, track } => {
-                if matches!(
-                    core.session.settings.queue.when_full,
-                    WhenFull::DropOldest | WhenFull::KeepLatest
-                ) {
-                    // It may have taken the place of one that somebody waits for.
-                    self.notify(&core);
-                }
-                MessageInfo::tracked(mid, track)
-            }
+            Accepted::Tracked { mid, track } => MessageInfo::tracked(mid, track),
         };
+        if core.session.dropped() != dropped {
+            // Somebody may wait for one that has ended: it expired, or this one has taken its place.
+            self.notify(&core);
+            self.wake();
+        }
         if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
             self.after_command(core)?;
         } else if self.is_dispatcher() {
@@ -276,6 +273,8 @@ impl Shared {
                 Ok(accepted) => return Ok((core, accepted)),
                 Err(error) => error,
             };
+            // Messages that expired have made room, but not enough; somebody may wait for one of them.
+            self.notify(&core);
             let WhenFull::Block(patience) = core.session.settings.queue.when_full else {
                 return Err(error);
             };

@@ -117,6 +117,8 @@ impl Core {
             (self.session_expiry.is_some(), "session_expiry"),
             (settings.topic_alias_limit != 0, "topic_alias_limit"),
             (settings.topic_alias_maximum.is_some(), "topic_alias_maximum"),
+            (settings.receive_maximum.is_some(), "receive_maximum"),
+            (settings.lower_qos, "lower_qos"),
         ];
         match refused.iter().find(|(set, _)| *set) {
             Some(&(_, argument)) => Err(Error::argument(argument, "only applies to MQTT 5.0")),

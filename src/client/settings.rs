@@ -560,7 +560,8 @@ impl Shared {
             trace: core.session.settings.trace,
             ..crate::session::Settings::default()
         };
-        let session = std::mem::replace(&mut core.session, crate::session::Session::new(kept));
+        let fresh = crate::session::Session::new(kept, self.now());
+        let session = std::mem::replace(&mut core.session, fresh);
         core.phase = Phase::New;
         core.epoch += 1;
         let previous = core.options.take();
@@ -572,7 +573,6 @@ impl Shared {
         core.setting_problem = None;
         core.first_connection = true;
         core.transport = Transport::default();
-        core.max_packet_size = None;
         core.backoff = Backoff::default();
         core.reconnect_on_failure = true;
         core.manual_ack = false;

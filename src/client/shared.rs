@@ -92,7 +92,6 @@ pub(crate) struct Core {
     /// No connection was accepted since `connect` was called.
     pub(super) first_connection: bool,
     pub(super) transport: Transport,
-    pub(super) max_packet_size: Option<u32>,
     pub(super) backoff: Backoff,
     pub(super) reconnect_on_failure: bool,
     pub(super) manual_ack: bool,
@@ -219,7 +218,7 @@ impl Shared {
         let now = time.now();
         Arc::new_cyclic(|weak| Self {
             core: Mutex::new(Core {
-                session: Session::new(settings),
+                session: Session::new(settings, now),
                 phase: Phase::New,
                 socket: None,
                 epoch: 0,
@@ -242,7 +241,6 @@ impl Shared {
                 setting_problem: None,
                 first_connection: true,
                 transport: Transport::Tcp,
-                max_packet_size: None,
                 backoff: Backoff::default(),
                 reconnect_on_failure: true,
                 manual_ack: false,

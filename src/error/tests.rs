@@ -26,6 +26,11 @@ fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
             None,
         ),
         (Error::NotSupported("no TLS"), "no TLS", None),
+        (
+            Error::NotAllowed(ServerLimit::RetainAvailable),
+            "not sent: the server keeps no retained messages",
+            None,
+        ),
         (Error::NotConnected, "the client is not connected", None),
         (
             Error::QueueFull {
@@ -134,7 +139,13 @@ fn each_reason_for_dropping_a_message_has_its_text() {
         Discarded,
         ClientDropped,
         Expired,
-        NotAllowed,
+        NotAllowed(ServerLimit::MaximumQoS),
+        NotAllowed(ServerLimit::RetainAvailable),
+        NotAllowed(ServerLimit::MaximumPacketSize),
+        NotAllowed(ServerLimit::TopicAliasMaximum),
+        NotAllowed(ServerLimit::WildcardSubscriptionAvailable),
+        NotAllowed(ServerLimit::SharedSubscriptionAvailable),
+        NotAllowed(ServerLimit::SubscriptionIdentifierAvailable),
     ];
     let texts: std::collections::HashSet<_> = all.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), all.len());

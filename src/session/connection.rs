@@ -1,5 +1,6 @@
 //! What belongs to one connection: its state, how much of it was written, what the server said in its CONNACK.
 
+use super::limits::{Announced, Limits};
 use super::{Link, Session, Settings, Trace, Track};
 use crate::codec::{Properties, ProtocolVersion};
 
@@ -20,7 +21,12 @@ pub(super) struct Connection {
     pub(super) written: u64,
     /// The serial number of the queue when the connection was opened: messages below were accepted before.
     pub(super) first_serial: u64,
+    /// What the server allows.
     pub(super) limits: Limits,
+    /// What we allow.
+    pub(super) announced: Announced,
+    /// The properties of the CONNACK that accepted the connection.
+    pub(super) connack: Properties,
 }
 
 /// Messages that were under way when the server lost the session, by what `OnSessionLost` made of them.
@@ -28,18 +34,6 @@ pub(super) struct Connection {
 pub(crate) struct Lost {
     pub(crate) sent_again: usize,
     pub(crate) dropped: usize,
-}
-
-/// What the server allows on this connection (MQTT 5.0, section 3.2.2.3). Before 5.0, and where the CONNACK says nothing,
-/// there are no limits but those of the protocol.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// Messages of QoS 1 and 2 under way at once.
-    pub(super) receive_maximum: u16,
-    /// Replaces our Keep Alive.
-    pub(super) keep_alive: Option<u16>,
-    /// Whether SUBSCRIBE may carry a Subscription Identifier.
-    pub(super) subscription_identifiers: bool,
 }
 
 impl Connection {
@@ -53,8 +47,17 @@ impl Connection {
             lost: Lost::default(),
             written: 0,
             first_serial: 0,
-            limits: Limits::new(),
+            limits: Limits::NONE,
+            announced: Announced::in_connect(&Properties::new()),
+            connack: Properties::new(),
         }
+    }
+
+    /// The connection is gone, and with it what the server said about it.
+    pub(super) fn close(&mut self) {
+        self.link = Link::Closed;
+        self.limits = Limits::NONE;
+        self.connack.clear();
     }
 
     /// Starts the next connection.
@@ -66,26 +69,9 @@ impl Connection {
             clean_start: settings.clean_start,
             session_expiry: announced.session_expiry_interval().unwrap_or(0),
             first_serial,
+            announced: Announced::in_connect(announced),
             ..Self::new()
         };
-    }
-}
-
-impl Limits {
-    fn new() -> Self {
-        Self {
-            receive_maximum: u16::MAX,
-            keep_alive: None,
-            subscription_identifiers: true,
-        }
-    }
-
-    pub(super) fn from_connack(properties: &Properties) -> Self {
-        Self {
-            receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
-            keep_alive: properties.server_keep_alive(),
-            subscription_identifiers: properties.subscription_identifier_available().unwrap_or(true),
-        }
     }
 }
 

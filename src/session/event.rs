@@ -2,6 +2,7 @@
 
 use super::{AckTicket, AuthData};
 use crate::codec::{Properties, Publish, QoS, ReasonCode, SubscribeOptions, TopicName};
+use crate::error::{DropReason, ServerLimit};
 
 /// Something that the application may want to know, in the order in which it happened.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub(crate) enum Event {
         reasons: Vec<ReasonCode>,
         properties: Properties,
     },
+    /// Messages that were accepted end without having been sent: they expired, or the server does not allow them.
+    Dropped { count: u64, why: DropReason },
+    /// The server does not allow the subscription, which was asked for before that was known.
+    NotSubscribed { filter: String, limit: ServerLimit },
     /// The server says goodbye (MQTT 5.0).
     Disconnected {
         reason: ReasonCode,

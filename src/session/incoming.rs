@@ -70,6 +70,8 @@ enum Answer {
 
 #[derive(Debug)]
 struct Stored {
+    /// The connection on which it came, or came again.
+    connection: u32,
     /// Until the application has taken it.
     publish: Option<Publish>,
     step: Step,
@@ -163,6 +165,13 @@ impl Incoming {
         Some(self.ticket(packet_id, QoS::AtLeastOnce, sequence))
     }
 
+    /// Whether the server has sent this message of QoS 2 on the present connection.
+    pub(super) fn came_on_this_connection(&mut self, packet_id: PacketId) -> bool {
+        let connection = self.connection;
+        let stored = self.exactly_once.get_mut(packet_id);
+        stored.is_some_and(|stored| stored.connection == connection)
+    }
+
     /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]
     /// (5.0: [MQTT-4.3.3-10]).
     pub(super) fn receive_exactly_once(
@@ -171,7 +180,8 @@ impl Incoming {
         mut publish: Publish,
         limit: IncomingLimit,
     ) -> Result<(), Exceeded> {
-        if self.exactly_once.get_mut(packet_id).is_some() {
+        if let Some(stored) = self.exactly_once.get_mut(packet_id) {
+            stored.connection = self.connection;
             return Ok(());
         }
         let size = publish.size();
@@ -188,6 +198,7 @@ impl Incoming {
         // A slice would hold the whole buffer that was read into, which may be many times as large.
         publish.payload = Bytes::copy_from_slice(&publish.payload);
         let stored = Stored {
+            connection: self.connection,
             publish: Some(publish),
             step: Step::Received,
         };

@@ -1,10 +1,15 @@
 //! Outgoing messages as they are kept until they are finished.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
+use super::expiry::Expiry;
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::{Outgoing, PayloadRef};
-use crate::codec::{PacketId, Properties, ProtocolVersion, Publish, PublishHead, QoS, publish_packet_len};
+use crate::codec::{
+    PacketId, Properties, Property, ProtocolVersion, Publish, PublishHead, QoS, publish_packet_len,
+};
 use crate::topic::TopicName;
 
 /// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue.
@@ -24,6 +29,7 @@ struct Extra {
     properties: Properties,
     /// A large payload.
     shared: Option<Bytes>,
+    expiry: Option<Expiry>,
 }
 
 /// A payload on its way into the output: bytes to copy, or bytes to write from where they are.
@@ -34,8 +40,8 @@ pub(super) enum Payload<'a> {
 }
 
 impl Message {
-    /// Keeps `message`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
-    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool) -> Self {
+    /// Keeps `message`, which is accepted `now`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
+    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Self {
         let payload = message.payload.as_slice();
         let shared = (payload.len() >= SHARED_PAYLOAD_MIN).then(|| message.payload.to_bytes());
         let copied = if shared.is_some() { &[] } else { payload };
@@ -47,6 +53,7 @@ impl Message {
             Box::new(Extra {
                 properties: properties.clone(),
                 shared,
+                expiry: Expiry::of(properties, now),
             })
         });
         Self {
@@ -75,6 +82,18 @@ impl Message {
         self.extra
             .as_ref()
             .map_or(&NO_PROPERTIES, |extra| &extra.properties)
+    }
+
+    /// When it expires, if it does.
+    pub(super) fn expiry(&self) -> Option<Expiry> {
+        self.extra.as_ref()?.expiry
+    }
+
+    /// Sets the Message Expiry Interval with which it is sent.
+    pub(super) fn set_expiry_interval(&mut self, seconds: u32) {
+        if let Some(extra) = &mut self.extra {
+            extra.properties.set(Property::MessageExpiryInterval(seconds));
+        }
     }
 
     /// What the message counts against the queue's bound in bytes.
@@ -215,7 +234,11 @@ mod tests {
     #[test]
     fn a_small_message_is_one_buffer() {
         let payload = Bytes::from_static(b"payload");
-        let kept = Message::new(&message("a/b", PayloadRef::Shared(payload)), &mut Pool::default());
+        let kept = Message::new(
+            &message("a/b", PayloadRef::Shared(payload)),
+            &mut Pool::default(),
+            Instant::now(),
+        );
         assert_eq!(kept.topic(), "a/b");
         assert_eq!(kept.payload().as_slice(), b"payload");
         assert!(kept.extra.is_none());
@@ -229,6 +252,7 @@ mod tests {
         let kept = Message::new(
             &message("t", PayloadRef::Shared(payload.clone())),
             &mut Pool::default(),
+            Instant::now(),
         );
         let Payload::Shared(shared) = kept.payload() else {
             panic!("copied")
@@ -239,14 +263,28 @@ mod tests {
     #[test]
     fn finished_messages_lend_their_buffers_up_to_a_bound() {
         let mut pool = Pool::default();
-        let first = Message::new(&message("t", PayloadRef::Borrowed(b"x")), &mut pool);
+        let first = Message::new(
+            &message("t", PayloadRef::Borrowed(b"x")),
+            &mut pool,
+            Instant::now(),
+        );
         let place = first.bytes.as_ptr();
         pool.put(first);
-        let second = Message::new(&message("u", PayloadRef::Borrowed(b"y")), &mut pool);
+        let second = Message::new(
+            &message("u", PayloadRef::Borrowed(b"y")),
+            &mut pool,
+            Instant::now(),
+        );
         assert_eq!((second.bytes.as_ptr(), second.topic()), (place, "u"));
         let payload = [0; LARGEST_POOLED - 1];
         let many: Vec<_> = (0..100)
-            .map(|_| Message::new(&message("t", PayloadRef::Borrowed(&payload)), &mut pool))
+            .map(|_| {
+                Message::new(
+                    &message("t", PayloadRef::Borrowed(&payload)),
+                    &mut pool,
+                    Instant::now(),
+                )
+            })
             .collect();
         many.into_iter().for_each(|message| pool.put(message));
         let kept: usize = pool.buffers.iter().map(Vec::capacity).sum();

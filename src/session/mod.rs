@@ -19,9 +19,12 @@ mod authentication;
 mod connection;
 mod counters;
 mod event;
+mod expiry;
 mod id_map;
 mod incoming;
 mod keep_alive;
+mod leaving;
+mod limits;
 mod message;
 mod out_buffer;
 mod outgoing;
@@ -43,6 +46,7 @@ pub(crate) use authentication::{AuthData, AuthStart};
 pub(crate) use connection::Lost;
 pub(crate) use counters::Counters;
 pub(crate) use event::{Event, Received, Trace};
+pub(crate) use limits::Limits;
 pub(crate) use out_buffer::OutBuffer;
 pub(crate) use requesting::{FIRST_OWN_IDENTIFIER, LAST_IDENTIFIER};
 pub(crate) use settings::Settings;
@@ -150,6 +154,8 @@ pub(crate) struct Session<T> {
     wire: Wire,
     connection: Connection,
     authentication: Authentication,
+    /// The time as the last call told it.
+    now: Instant,
     keep_alive: KeepAlive,
     ids: PacketIds,
     queue: Queue<T>,
@@ -163,12 +169,13 @@ pub(crate) struct Session<T> {
 }
 
 impl<T: Track> Session<T> {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, now: Instant) -> Self {
         Self {
             settings,
             wire: Wire::default(),
             connection: Connection::new(),
             authentication: Authentication::default(),
+            now,
             keep_alive: KeepAlive::default(),
             ids: PacketIds::new(),
             queue: Queue::new(),
@@ -207,7 +214,8 @@ impl<T: Track> Session<T> {
     }
     /// `on_connect` has returned: renews subscriptions by policy (those that were not requested on this connection
     /// yet), then lets the queue flow.
-    pub(crate) fn release(&mut self, _now: Instant) {
+    pub(crate) fn release(&mut self, now: Instant) {
+        self.now = now;
         self.wire.trace = self.settings.trace;
         if self.connection.link != Link::Settling {
             return;
@@ -227,10 +235,11 @@ impl<T: Track> Session<T> {
     /// does not belong into a DISCONNECT, or into that of this connection. Nothing is sent then.
     pub(crate) fn disconnect(
         &mut self,
-        _now: Instant,
+        now: Instant,
         reason: ReasonCode,
         properties: Properties,
     ) -> Result<()> {
+        self.now = now;
         self.wire.trace = self.settings.trace;
         if !self.may_write() {
             return Err(Error::NotConnected);
@@ -245,18 +254,21 @@ impl<T: Track> Session<T> {
                 "must not give the session an expiry: CONNECT gave it none",
             ));
         }
-        let packet = Packet::Disconnect(Disconnect {
-            reason,
-            properties: properties.clone(),
-        });
-        self.wire.check(&packet)?;
+        let packet = Packet::Disconnect(Disconnect { reason, properties });
+        let packet = self.wire.fitting(&packet)?;
         self.flush_unacknowledged();
         self.wire.put_packet(&packet)?;
         // After DISCONNECT nothing more [MQTT-3.14.4-2] (5.0: [MQTT-3.14.4-1]).
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
         self.authentication.stop();
-        self.wire.trace(|_| Trace::SentDisconnect { reason, properties });
+        self.wire.trace(|_| Trace::SentDisconnect {
+            reason,
+            properties: match packet.into_owned() {
+                Packet::Disconnect(disconnect) => disconnect.properties,
+                _ => Properties::new(),
+            },
+        });
         Ok(())
     }
     /// Ends the output: what is there may leave, and nothing comes behind it. `false` if it has ended before.
@@ -274,7 +286,7 @@ impl<T: Track> Session<T> {
         if self.connection.link == Link::Closed {
             return;
         }
-        self.connection.link = Link::Closed;
+        self.connection.close();
         self.keep_alive.stop();
         self.authentication.stop();
         self.wire.output.clear();
@@ -292,10 +304,11 @@ impl<T: Track> Session<T> {
     /// followed by its position in the output.
     pub(crate) fn publish(
         &mut self,
-        _now: Instant,
+        now: Instant,
         message: Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
+        self.now = now;
         self.wire.trace = self.settings.trace;
         self.accept(message, track)
     }
@@ -351,6 +364,7 @@ impl<T: Track> Session<T> {
     }
     /// A packet arrived. On an error the client calls `disconnect(error.reason)` (MQTT 5.0) and closes.
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
+        self.now = now;
         self.wire.trace = self.settings.trace;
         self.receive(now, packet)
     }
@@ -360,6 +374,7 @@ impl<T: Track> Session<T> {
         if count == 0 || self.connection.link == Link::Closed {
             return;
         }
+        self.now = now;
         self.wire.trace = self.settings.trace;
         self.wire.counters.bytes_sent += count as u64;
         self.connection.written += count as u64;
@@ -374,8 +389,9 @@ impl<T: Track> Session<T> {
 
     // ---- timers ----
 
-    /// Sends a PINGREQ that is due; reports a deadline that has passed.
+    /// Sends a PINGREQ that is due; reports a deadline that has passed. Ends queued messages that have expired.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), TimedOut> {
+        self.expire(now);
         if self
             .authentication
             .deadline()
@@ -402,8 +418,17 @@ impl<T: Track> Session<T> {
 
     /// When `handle_timeout` has something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = [self.keep_alive.deadline(), self.authentication.deadline()];
-        deadlines.into_iter().flatten().min()
+        let timers = [
+            self.keep_alive.deadline(),
+            self.authentication.deadline(),
+            self.queue.next_expiry(),
+        ];
+        timers.into_iter().flatten().min()
+    }
+    /// Ends queued messages that have expired; `true` if there were any.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        self.now = now;
+        self.drop_expired(now)
     }
 
     // ---- output ----
@@ -415,10 +440,22 @@ impl<T: Track> Session<T> {
         &mut self.wire.events
     }
 
+    // ---- what the server said ----
+
+    /// The properties of the CONNACK, while there is a connection that it accepted; and what follows from them.
+    pub(crate) fn connack(&self) -> Option<(&Properties, &Limits)> {
+        let accepted = matches!(self.connection.link, Link::Settling | Link::Open);
+        accepted.then_some((&self.connection.connack, &self.connection.limits))
+    }
+
     // ---- how much there is ----
 
     pub(crate) fn counters(&self) -> Counters {
         self.wire.counters
+    }
+    /// Accepted messages that will never be sent, or sent again.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.wire.counters.dropped
     }
     /// Messages of QoS 1 and 2 that were sent and are not finished.
     pub(crate) fn inflight(&self) -> usize {

@@ -218,13 +218,27 @@ impl<T> InFlight<T> {
         (again, dropped.collect())
     }
 
+    /// The message with this identifier.
+    pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(id)
+    }
+
+    /// Takes a message out that will not be sent again.
+    pub(super) fn remove(&mut self, id: PacketId) -> Option<Slot<T>> {
+        let slot = self.slots.remove(id)?;
+        if slot.step != Step::Waiting {
+            self.occupied = self.occupied.saturating_sub(1);
+        }
+        Some(slot)
+    }
+
     /// The PUBLISH is to be sent again as soon as there is room.
     pub(super) fn queue_resend(&mut self, id: PacketId) {
         self.resend.push_back(id);
     }
 
     /// The next message that is to be sent again, at `position`.
-    pub(super) fn next_resend(&mut self, position: u64) -> Option<(PacketId, &Slot<T>)> {
+    pub(super) fn next_resend(&mut self, position: u64) -> Option<(PacketId, &mut Slot<T>)> {
         loop {
             let id = self.resend.pop_front()?;
             // It may have been acknowledged meanwhile.
@@ -264,14 +278,6 @@ impl<T> InFlight<T> {
                 slot.sent_before = true;
             }
         }
-    }
-
-    fn remove(&mut self, id: PacketId) -> Option<Slot<T>> {
-        let slot = self.slots.remove(id)?;
-        if slot.step != Step::Waiting {
-            self.occupied = self.occupied.saturating_sub(1);
-        }
-        Some(slot)
     }
 }
 

@@ -46,8 +46,25 @@ impl<T: Track> Session<T> {
         Ok(accepted)
     }
 
-    fn accept_whole(&mut self, message: Outgoing<'_>, track: impl FnOnce(u16) -> T) -> Result<Accepted<T>> {
+    fn accept_whole(
+        &mut self,
+        mut message: Outgoing<'_>,
+        track: impl FnOnce(u16) -> T,
+    ) -> Result<Accepted<T>> {
         check_size(&message)?;
+        let known = matches!(self.connection.link, Link::Settling | Link::Open);
+        if known && self.connection.limits.restrict_messages() {
+            let (payload, properties) = (message.payload.as_slice(), message.properties);
+            message.qos = self
+                .allowed_qos(
+                    message.qos,
+                    message.retain,
+                    message.topic,
+                    properties,
+                    payload.len(),
+                )
+                .map_err(Error::NotAllowed)?;
+        }
         let which = Which::of(message.qos);
         if !self.can_send(which) || !self.queue.is_empty(which) {
             // The output may have been taken away since the last pull.
@@ -72,7 +89,11 @@ impl<T: Track> Session<T> {
             let Some(queued) = self.queue.pop(which) else {
                 return;
             };
-            match which {
+            let Some(queued) = self.ready(queued) else {
+                continue;
+            };
+            // A lowered QoS may have changed what it waits for.
+            match Which::of(queued.message.qos) {
                 Which::Unacknowledged => self.send_queued_unacknowledged(queued),
                 Which::Acknowledged => self.send_queued_acknowledged(queued),
             }
@@ -95,7 +116,11 @@ impl<T: Track> Session<T> {
         }
         for again in again {
             match again {
-                Again::Publish(packet_id) => self.in_flight.queue_resend(packet_id),
+                Again::Publish(packet_id) => {
+                    if self.may_resend(packet_id, session_present) {
+                        self.in_flight.queue_resend(packet_id);
+                    }
+                }
                 Again::Release(packet_id) => {
                     self.pull_resends();
                     self.wire.put_ack(AckKind::PubRel, packet_id);
@@ -111,7 +136,9 @@ impl<T: Track> Session<T> {
             let Some(queued) = self.queue.pop(Which::Unacknowledged) else {
                 return;
             };
-            self.send_queued_unacknowledged(queued);
+            if let Some(queued) = self.ready(queued) {
+                self.send_queued_unacknowledged(queued);
+            }
         }
     }
 
@@ -274,7 +301,7 @@ impl<T: Track> Session<T> {
     ) -> Accepted<T> {
         let mid = packet_id.get();
         let track = track(mid);
-        let kept = Message::new(message, &mut self.pool);
+        let kept = Message::new(message, &mut self.pool, self.now);
         self.put_in_flight(packet_id, mid, kept, track.clone());
         Accepted::Tracked { mid, track }
     }
@@ -321,6 +348,9 @@ impl<T: Track> Session<T> {
             let Some((packet_id, slot)) = self.in_flight.next_resend(position) else {
                 return;
             };
+            if let Some(expiry) = slot.message.expiry() {
+                slot.message.set_expiry_interval(expiry.left_again(self.now));
+            }
             // DUP on redelivery, and only then [MQTT-3.3.1-1].
             let dup = slot.sent_before;
             self.wire
@@ -337,6 +367,7 @@ impl<T: Track> Session<T> {
         if offline && message.qos == QoS::AtMostOnce && !bounds.keep_qos0 {
             return Err(Error::NotConnected);
         }
+        self.drop_expired(self.now);
         let size = message.size();
         let latest = bounds.when_full == WhenFull::KeepLatest;
         if latest {
@@ -379,7 +410,7 @@ impl<T: Track> Session<T> {
         let queued = Queued {
             mid,
             packet_id,
-            message: Message::new(&message, &mut self.pool),
+            message: Message::new(&message, &mut self.pool, self.now),
             track: track.clone(),
         };
         if latest {
@@ -400,7 +431,7 @@ impl<T: Track> Session<T> {
         self.ids.reserve()
     }
 
-    fn drop_queued(&mut self, queued: Queued<T>, why: DropReason) {
+    pub(super) fn drop_queued(&mut self, queued: Queued<T>, why: DropReason) {
         self.release_id(queued.packet_id);
         self.drop_message(queued.message, &queued.track, why);
     }
@@ -411,7 +442,7 @@ impl<T: Track> Session<T> {
         track.dropped(why);
     }
 
-    fn release_id(&mut self, packet_id: Option<PacketId>) {
+    pub(super) fn release_id(&mut self, packet_id: Option<PacketId>) {
         if let Some(packet_id) = packet_id {
             self.ids.release(packet_id);
         }

@@ -3,7 +3,8 @@
 //! Two lanes, because a full window holds up messages of QoS 1 and 2 only; serial numbers keep the order across them.
 //! The bounds and what happens at them are `settings.queue`; the messages in flight are not counted here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
 
 use super::OfflineQueue;
 use super::message::Message;
@@ -18,10 +19,12 @@ pub(super) struct Queue<T> {
     bytes: usize,
     /// Where the message of each topic is; only while the policy is `WhenFull::KeepLatest`.
     latest: Option<HashMap<Box<str>, Place>>,
+    /// The messages that expire: when, and where they are.
+    expiring: BTreeSet<(Instant, Which, u64)>,
 }
 
 /// Messages that wait for the same thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Which {
     /// QoS 0: waits for the connection and for room in the output.
     Unacknowledged = 0,
@@ -41,8 +44,8 @@ pub(super) struct Queued<T> {
 
 #[derive(Debug)]
 struct Lane<T> {
-    /// A message that was superseded by one in the other lane leaves a hole; the front is never one.
-    entries: VecDeque<Option<Entry<T>>>,
+    /// A message that expired, or was superseded by one in the other lane, leaves a hole; the front is never one.
+    entries: VecDeque<Entry<T>>,
     /// The number of the front entry: entries are numbered one by one as they come.
     first: u64,
     holes: usize,
@@ -50,8 +53,10 @@ struct Lane<T> {
 
 #[derive(Debug)]
 struct Entry<T> {
+    /// Grows from the front to the back.
     serial: u64,
-    queued: Queued<T>,
+    /// `None`: a hole.
+    queued: Option<Queued<T>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +87,7 @@ impl<T> Queue<T> {
             messages: 0,
             bytes: 0,
             latest: None,
+            expiring: BTreeSet::new(),
         }
     }
 
@@ -145,10 +151,15 @@ impl<T> Queue<T> {
             .as_ref()
             .and_then(|latest| latest.get(queued.message.topic()).copied());
         if let Some(place) = place.filter(|place| place.which == which) {
-            if let Some(entry) = self.lanes[which as usize].get_mut(place.number) {
+            if let Some((serial, entry)) = self.lanes[which as usize].get_mut(place.number) {
                 self.bytes += queued.message.size();
-                self.bytes -= entry.queued.message.size();
-                return Some(std::mem::replace(&mut entry.queued, queued));
+                self.bytes -= entry.message.size();
+                if let Some(expiry) = queued.message.expiry() {
+                    self.expiring.insert((expiry.due(), which, serial));
+                }
+                let before = std::mem::replace(entry, queued);
+                self.forget_expiry(&before, serial);
+                return Some(before);
             }
         }
         let before = place.and_then(|place| self.take(place));
@@ -171,22 +182,47 @@ impl<T> Queue<T> {
             }
             self.latest = Some(HashMap::new());
             let entries = everything.into_iter();
-            superseded.extend(entries.filter_map(|entry| self.put_latest(entry.serial, entry.queued)));
+            superseded.extend(entries.filter_map(|entry| self.put_latest(entry.0, entry.1)));
         }
         superseded
     }
 
     /// Takes the first message of a lane.
     pub(super) fn pop(&mut self, which: Which) -> Option<Queued<T>> {
-        Some(self.pop_entry(which)?.queued)
+        Some(self.pop_entry(which)?.1)
     }
 
     /// Takes the message that waits longest.
     pub(super) fn pop_oldest(&mut self) -> Option<Queued<T>> {
-        Some(self.pop_oldest_entry()?.queued)
+        Some(self.pop_oldest_entry()?.1)
     }
 
-    fn pop_oldest_entry(&mut self) -> Option<Entry<T>> {
+    /// When the first of the messages expires.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        Some(self.expiring.first()?.0)
+    }
+
+    /// Takes the next message that has expired.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Queued<T>> {
+        let &(due, which, serial) = self.expiring.first()?;
+        if due > now {
+            return None;
+        }
+        let lane = self.lane(which);
+        // Fails only if the two do not agree; then what is not there is forgotten.
+        let index = lane.entries.binary_search_by_key(&serial, |entry| entry.serial);
+        let place = index.ok().map(|index| Place {
+            which,
+            number: lane.first + index as u64,
+        });
+        let expired = place.and_then(|place| self.take(place));
+        if expired.is_none() {
+            self.expiring.pop_first();
+        }
+        expired
+    }
+
+    fn pop_oldest_entry(&mut self) -> Option<(u64, Queued<T>)> {
         let serial = |which| self.front_serial(which).unwrap_or(u64::MAX);
         if serial(Which::Unacknowledged) < serial(Which::Acknowledged) {
             self.pop_entry(Which::Unacknowledged)
@@ -195,12 +231,12 @@ impl<T> Queue<T> {
         }
     }
 
-    fn pop_entry(&mut self, which: Which) -> Option<Entry<T>> {
+    fn pop_entry(&mut self, which: Which) -> Option<(u64, Queued<T>)> {
         let lane = &mut self.lanes[which as usize];
         let number = lane.first;
-        let entry = lane.pop()?;
-        self.forget(&entry.queued, number);
-        Some(entry)
+        let (serial, queued) = lane.pop()?;
+        self.forget(&queued, number, serial);
+        Some((serial, queued))
     }
 
     fn take_serial(&mut self) -> u64 {
@@ -214,7 +250,7 @@ impl<T> Queue<T> {
 
     fn of_topic(&self, topic: &str) -> Option<&Queued<T>> {
         let place = self.latest.as_ref()?.get(topic)?;
-        Some(&self.lane(place.which).get(place.number)?.queued)
+        self.lane(place.which).get(place.number)
     }
 
     fn append(&mut self, serial: u64, queued: Queued<T>) -> Place {
@@ -223,7 +259,13 @@ impl<T> Queue<T> {
         self.bytes += queued.message.size();
         let lane = &mut self.lanes[which as usize];
         let number = lane.first + lane.entries.len() as u64;
-        lane.entries.push_back(Some(Entry { serial, queued }));
+        if let Some(expiry) = queued.message.expiry() {
+            self.expiring.insert((expiry.due(), which, serial));
+        }
+        lane.entries.push_back(Entry {
+            serial,
+            queued: Some(queued),
+        });
         Place { which, number }
     }
 
@@ -234,17 +276,27 @@ impl<T> Queue<T> {
         if index == 0 {
             return self.pop(place.which);
         }
-        let entry = lane.entries.get_mut(index)?.take()?;
+        let entry = lane.entries.get_mut(index)?;
+        let serial = entry.serial;
+        let queued = entry.queued.take()?;
         lane.holes += 1;
         let crowded = lane.holes > FEW_HOLES && lane.holes > lane.entries.len() / 2;
-        self.forget(&entry.queued, place.number);
+        self.forget(&queued, place.number, serial);
         if crowded {
             self.close_up(place.which);
         }
-        Some(entry.queued)
+        Some(queued)
     }
 
-    fn forget(&mut self, queued: &Queued<T>, number: u64) {
+    fn forget_expiry(&mut self, queued: &Queued<T>, serial: u64) {
+        if let Some(expiry) = queued.message.expiry() {
+            let which = Which::of(queued.message.qos);
+            self.expiring.remove(&(expiry.due(), which, serial));
+        }
+    }
+
+    fn forget(&mut self, queued: &Queued<T>, number: u64, serial: u64) {
+        self.forget_expiry(queued, serial);
         self.messages -= 1;
         self.bytes -= queued.message.size();
         if let Some(latest) = &mut self.latest {
@@ -257,11 +309,12 @@ impl<T> Queue<T> {
 
     fn close_up(&mut self, which: Which) {
         let lane = &mut self.lanes[which as usize];
-        lane.entries.retain(Option::is_some);
+        lane.entries.retain(|entry| entry.queued.is_some());
         lane.holes = 0;
         let Some(latest) = &mut self.latest else { return };
-        for (entry, number) in lane.entries.iter().flatten().zip(lane.first..) {
-            if let Some(place) = latest.get_mut(entry.queued.message.topic()) {
+        let queued = lane.entries.iter().filter_map(|entry| entry.queued.as_ref());
+        for (queued, number) in queued.zip(lane.first..) {
+            if let Some(place) = latest.get_mut(queued.message.topic()) {
                 place.number = number;
             }
         }
@@ -278,24 +331,25 @@ impl<T> Lane<T> {
     }
 
     fn front(&self) -> Option<&Entry<T>> {
-        self.entries.front()?.as_ref()
+        self.entries.front()
     }
 
-    fn get(&self, number: u64) -> Option<&Entry<T>> {
+    fn get(&self, number: u64) -> Option<&Queued<T>> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.entries.get(index)?.as_ref()
+        self.entries.get(index)?.queued.as_ref()
     }
 
-    fn get_mut(&mut self, number: u64) -> Option<&mut Entry<T>> {
+    fn get_mut(&mut self, number: u64) -> Option<(u64, &mut Queued<T>)> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.entries.get_mut(index)?.as_mut()
+        let entry = self.entries.get_mut(index)?;
+        Some((entry.serial, entry.queued.as_mut()?))
     }
 
     /// Takes the front and the holes behind it.
-    fn pop(&mut self) -> Option<Entry<T>> {
-        let front = self.entries.pop_front()??;
+    fn pop(&mut self) -> Option<(u64, Queued<T>)> {
+        let Entry { serial, queued } = self.entries.pop_front()?;
         self.first += 1;
-        while let Some(None) = self.entries.front() {
+        while self.entries.front().is_some_and(|entry| entry.queued.is_none()) {
             self.entries.pop_front();
             self.first += 1;
             self.holes -= 1;
@@ -304,7 +358,7 @@ impl<T> Lane<T> {
             // A queue that was long once does not keep its memory.
             self.entries.shrink_to(RETAINED);
         }
-        Some(front)
+        Some((serial, queued?))
     }
 }
 

@@ -14,6 +14,7 @@ impl<T: Track> Session<T> {
         }
         self.wire.counters.packets_received += 1;
         self.trace_received(&packet);
+        self.check_problem_information(&packet)?;
         if self.connection.link == Link::Connecting {
             return self.receive_first(now, packet);
         }
@@ -38,7 +39,7 @@ impl<T: Track> Session<T> {
             Packet::UnsubAck(unsuback) => self.receive_unsuback(unsuback)?,
             Packet::PingReq => self.answer_ping(),
             Packet::PingResp => self.keep_alive.ping_answered(),
-            Packet::Disconnect(disconnect) if self.is_v5() => self.receive_disconnect(disconnect),
+            Packet::Disconnect(disconnect) if self.is_v5() => self.receive_disconnect(disconnect)?,
             // One CONNACK per connection.
             Packet::ConnAck(_) => return Err(self.broken("second CONNACK", "", "MQTT-3.2.0-2")),
             // After our DISCONNECT, or the server's, nothing is answered.
@@ -89,6 +90,9 @@ impl<T: Track> Session<T> {
         } = connack;
         // Accepted: whatever is wrong with it, the server may be told.
         self.connection.link = Link::Settling;
+        if self.is_v5() {
+            self.check_connack(&properties)?;
+        }
         let clean_start = self.connection.clean_start;
         // MQTT 3.1 has no Session Present flag: there a session that was to be kept is taken to be there.
         let knows_session = self.connection.version != ProtocolVersion::V31;
@@ -106,7 +110,11 @@ impl<T: Track> Session<T> {
         } else {
             !clean_start
         };
-        self.connection.limits = connection::Limits::from_connack(&properties);
+        if self.is_v5() {
+            self.connection.limits = Limits::from_connack(&properties);
+            self.wire.limit_packets(&self.connection.limits);
+            self.connection.connack = properties.clone();
+        }
         if let Some(client_id) = properties.assigned_client_identifier() {
             // The name of the session from now on (MQTT 5.0, section 3.2.2.3.7).
             self.settings.client_id = client_id.to_owned();
@@ -140,6 +148,25 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
+    /// What a CONNACK that accepts us must not say.
+    fn check_connack(&self, properties: &Properties) -> Result<(), DecodeError> {
+        if properties.response_information().is_some() && !self.connection.announced.response_information {
+            return Err(DecodeError::protocol(
+                "Response Information that was not asked for",
+                "MQTT-3.1.2-28",
+            ));
+        }
+        let size = properties.maximum_packet_size().unwrap_or(u32::MAX);
+        if size < Limits::SMALLEST_PACKET_SIZE {
+            return Err(DecodeError {
+                reason: ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR,
+                detail: "the server's Maximum Packet Size leaves no room for acknowledgements",
+                statement: "",
+            });
+        }
+        Ok(())
+    }
+
     fn emit_connack(&mut self, session_present: bool, reason: ReasonCode, properties: Properties) {
         self.wire.emit(Event::ConnAck {
             session_present,
@@ -149,7 +176,13 @@ impl<T: Track> Session<T> {
     }
 
     /// The server ends the connection: nothing is sent on it any more [MQTT-4.13.2-1].
-    fn receive_disconnect(&mut self, disconnect: Disconnect) {
+    fn receive_disconnect(&mut self, disconnect: Disconnect) -> Result<(), DecodeError> {
+        if disconnect.properties.session_expiry_interval().is_some() {
+            return Err(DecodeError::protocol(
+                "Session Expiry Interval in the server's DISCONNECT",
+                "MQTT-3.14.2-2",
+            ));
+        }
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
         self.authentication.stop();
@@ -157,6 +190,30 @@ impl<T: Track> Session<T> {
             reason: disconnect.reason,
             properties: disconnect.properties,
         });
+        Ok(())
+    }
+
+    /// Reason strings and user properties come only as asked for, but with CONNACK, PUBLISH and DISCONNECT.
+    fn check_problem_information(&self, packet: &Packet) -> Result<(), DecodeError> {
+        if self.connection.announced.problem_information {
+            return Ok(());
+        }
+        let properties = match packet {
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                &ack.properties
+            }
+            Packet::SubAck(suback) => &suback.properties,
+            Packet::UnsubAck(unsuback) => &unsuback.properties,
+            Packet::Auth(auth) => &auth.properties,
+            _ => return Ok(()),
+        };
+        if properties.reason_string().is_none() && properties.user_properties().next().is_none() {
+            return Ok(());
+        }
+        Err(DecodeError::protocol(
+            "a Reason String or a User Property that was not asked for",
+            "MQTT-3.1.2-29",
+        ))
     }
 
     fn answer_ping(&mut self) {
@@ -174,6 +231,7 @@ impl<T: Track> Session<T> {
             // Also of a message that came before: it sets the alias all the same.
             self.aliases.resolve(&mut publish)?;
         }
+        self.count_unanswered(&publish)?;
         let ticket = match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(packet_id)) => {
                 let ticket = self.incoming.receive_at_least_once(packet_id);
@@ -190,6 +248,30 @@ impl<T: Track> Session<T> {
             _ => None,
         };
         self.deliver(publish, ticket);
+        Ok(())
+    }
+
+    /// The server has not more unfinished messages under way than our Receive Maximum allows [MQTT-3.3.4-9].
+    ///
+    /// Counted as the server has to: from its PUBLISH to our PUBACK, our PUBCOMP or a PUBREC that refuses. One of QoS 2
+    /// that is repeated is still the same.
+    fn count_unanswered(&mut self, publish: &Publish) -> Result<(), DecodeError> {
+        let counts = match (publish.qos, publish.packet_id) {
+            (QoS::AtMostOnce, _) | (_, None) => false,
+            (QoS::AtLeastOnce, Some(_)) => true,
+            (QoS::ExactlyOnce, Some(packet_id)) => !self.incoming.came_on_this_connection(packet_id),
+        };
+        if !counts || !self.is_v5() {
+            return Ok(());
+        }
+        if self.wire.unanswered >= self.connection.announced.receive_maximum.into() {
+            return Err(DecodeError {
+                reason: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+                detail: "more unacknowledged messages than our Receive Maximum",
+                statement: "MQTT-3.3.4-9",
+            });
+        }
+        self.wire.unanswered += 1;
         Ok(())
     }
 

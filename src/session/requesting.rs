@@ -22,7 +22,7 @@ impl<T: Track> Session<T> {
             return Err(Error::InvalidState("all packet identifiers are in use"));
         };
         let packet = packet(packet_id);
-        if let Err(error) = self.wire.check(&packet) {
+        if let Err(error) = self.check_request(&packet) {
             self.ids.undo(packet_id);
             return Err(error);
         }
@@ -52,9 +52,30 @@ impl<T: Track> Session<T> {
             return;
         }
         let ids = &mut self.ids;
-        for request in self.subscriptions.renew(|| ids.reserve()) {
+        let wire = &mut self.wire;
+        let requests = self.subscriptions.renew(
+            &self.connection.limits,
+            || ids.reserve(),
+            |filter, limit| {
+                wire.emit(Event::NotSubscribed {
+                    filter: filter.to_owned(),
+                    limit,
+                });
+            },
+        );
+        for request in requests {
             self.send_request(request);
         }
+    }
+
+    /// Whether the request has an encoding, and the server, if there is one, takes it.
+    fn check_request(&self, packet: &Packet) -> Result<()> {
+        let bytes = self.wire.check(packet)?;
+        if !matches!(self.connection.link, Link::Settling | Link::Open) {
+            return Ok(());
+        }
+        let checked = self.connection.limits.check_request(packet, bytes);
+        checked.map_err(|(limit, _)| Error::NotAllowed(limit))
     }
 
     /// The connection is gone: requests without an answer wait for the next one, unless the application sees to that.
@@ -78,9 +99,22 @@ impl<T: Track> Session<T> {
         }
     }
 
+    /// Sends a request, unless the server, of which nothing was known when it was accepted, does not allow it.
     fn send_request(&mut self, request: Request<T>) {
         let bare = self.without_own_identifier(&request.packet);
-        let encoded = self.wire.put_packet(bare.as_ref().unwrap_or(&request.packet));
+        let packet = bare.as_ref().unwrap_or(&request.packet);
+        let bytes = self.wire.check(packet).unwrap_or(0);
+        if let Err((limit, filter)) = self.connection.limits.check_request(packet, bytes) {
+            let filter = filter.to_owned();
+            self.wire.emit(Event::NotSubscribed { filter, limit });
+            self.ids.release(request.packet_id);
+            self.subscriptions.refused(&request);
+            if let Some(track) = request.track {
+                track.dropped(DropReason::NotAllowed(limit));
+            }
+            return;
+        }
+        let encoded = self.wire.put_packet(packet);
         debug_assert!(encoded.is_ok(), "checked when it was accepted: {encoded:?}");
         self.trace_request(&request.packet);
         if let Some(track) = &request.track {
@@ -97,7 +131,7 @@ impl<T: Track> Session<T> {
         };
         let mut identifiers = subscribe.properties.subscription_identifiers();
         let own = identifiers.any(|identifier| identifier >= FIRST_OWN_IDENTIFIER);
-        if !own || self.connection.limits.subscription_identifiers {
+        if !own || self.connection.limits.subscription_identifier_available {
             return None;
         }
         let mut bare = subscribe.clone();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{AuthData, AuthStart};
 use crate::codec::{Connect, Packet, Properties, Property, ProtocolVersion, Will};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The settings of a session; the client changes them only where that is allowed.
 #[derive(Clone)]
@@ -31,6 +31,10 @@ pub(crate) struct Settings {
     pub(crate) topic_alias_unchecked: bool,
     /// The enhanced authentication of the next CONNECT (MQTT 5.0).
     pub(crate) authentication: Option<AuthStart>,
+    /// What we announce in MQTT 5.0, unless `connect_properties` says something else.
+    pub(crate) receive_maximum: Option<u16>,
+    /// The largest packet to be received; enforced in all versions, and announced in MQTT 5.0.
+    pub(crate) max_packet_size: Option<u32>,
     /// How long the CONNACK may take.
     pub(crate) connack_timeout: Duration,
     /// How long a PINGRESP may take; the keep alive where absent.
@@ -45,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) on_session_lost: OnSessionLost,
     /// Hold SUBSCRIBE and PUBLISH until `release`; always so in MQTT 5.0.
     pub(crate) wait_for_connack: bool,
+    /// Send messages above the server's Maximum QoS with that, in place of refusing them.
+    pub(crate) lower_qos: bool,
     /// Report QoS 0 messages as `Event::Published` when they are written.
     pub(crate) report_qos0: bool,
     /// Emit `Event::Trace`.
@@ -54,6 +60,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Whether they make a CONNECT: no text too long, nothing that the version does not have.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.receive_maximum == Some(0) {
+            return Err(Error::argument("receive_maximum", "must not be 0"));
+        }
+        if self.max_packet_size == Some(0) {
+            return Err(Error::argument("max_packet_size", "must not be 0"));
+        }
         self.connect_packet().encode(self.version, &mut Vec::new())
     }
 
@@ -78,17 +90,28 @@ impl Settings {
             return Properties::new();
         }
         let mut properties = self.connect_properties.clone();
-        let receive_maximum = self.incoming_limit.max_messages;
-        if receive_maximum < u16::MAX && properties.receive_maximum().is_none() {
-            // The server then keeps to it (MQTT 5.0, section 3.1.2.11.3).
-            properties.push(Property::ReceiveMaximum(receive_maximum.max(1)));
-        }
-        if let (Some(seconds), None) = (self.session_expiry, properties.session_expiry_interval()) {
-            properties.push(Property::SessionExpiryInterval(seconds));
-        }
-        if let (Some(maximum), None) = (self.topic_alias_maximum, properties.topic_alias_maximum()) {
-            properties.push(Property::TopicAliasMaximum(maximum));
-        }
+        // The bound of what is kept is one that the server can keep to (MQTT 5.0, section 3.1.2.11.3).
+        let kept = Some(self.incoming_limit.max_messages.max(1)).filter(|&messages| messages < u16::MAX);
+        let receive_maximum = match (self.receive_maximum, kept) {
+            (Some(set), Some(kept)) => Some(set.min(kept)),
+            (set, kept) => set.or(kept),
+        };
+        let given = &self.connect_properties;
+        let settings = [
+            receive_maximum
+                .filter(|_| given.receive_maximum().is_none())
+                .map(Property::ReceiveMaximum),
+            self.max_packet_size
+                .filter(|_| given.maximum_packet_size().is_none())
+                .map(Property::MaximumPacketSize),
+            self.session_expiry
+                .filter(|_| given.session_expiry_interval().is_none())
+                .map(Property::SessionExpiryInterval),
+            self.topic_alias_maximum
+                .filter(|_| given.topic_alias_maximum().is_none())
+                .map(Property::TopicAliasMaximum),
+        ];
+        properties.extend(settings.into_iter().flatten());
         if let Some(start) = &self.authentication {
             properties.push(Property::AuthenticationMethod(start.method.clone()));
             if let Some(AuthData(data)) = &start.data {
@@ -96,6 +119,15 @@ impl Settings {
             }
         }
         properties
+    }
+
+    /// The largest packet that the server may send.
+    pub(crate) fn packet_limit(&self) -> Option<u32> {
+        let given = match self.version {
+            ProtocolVersion::V5 => self.connect_properties.maximum_packet_size(),
+            ProtocolVersion::V31 | ProtocolVersion::V311 => None,
+        };
+        given.or(self.max_packet_size)
     }
 }
 
@@ -111,7 +143,9 @@ impl fmt::Debug for Settings {
             .field("incoming_limit", &self.incoming_limit)
             .field("resubscribe", &self.resubscribe)
             .field("on_session_lost", &self.on_session_lost)
+            .field("max_packet_size", &self.max_packet_size)
             .field("wait_for_connack", &self.wait_for_connack)
+            .field("lower_qos", &self.lower_qos)
             .field("report_qos0", &self.report_qos0)
             .field("trace", &self.trace)
             .finish()
@@ -135,6 +169,8 @@ impl Default for Settings {
             topic_alias_limit: 0,
             topic_alias_unchecked: false,
             authentication: None,
+            receive_maximum: None,
+            max_packet_size: None,
             connack_timeout: Duration::from_secs(5),
             ping_timeout: None,
             max_inflight: 20,
@@ -144,6 +180,7 @@ impl Default for Settings {
             resubscribe: Resubscribe::default(),
             on_session_lost: OnSessionLost::default(),
             wait_for_connack: false,
+            lower_qos: false,
             report_qos0: false,
             trace: false,
         }

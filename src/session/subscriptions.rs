@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::id_map::IdMap;
+use super::limits::Limits;
 use super::message::properties_size;
 use crate::codec::{Packet, PacketId, Properties, ReasonCode, Subscribe, SubscribeOptions, Subscription};
+use crate::error::ServerLimit;
 
 /// What the application is subscribed to, and the requests under way.
 #[derive(Debug)]
@@ -167,14 +169,32 @@ impl<T> Subscriptions<T> {
     }
 
     /// Packets that renew what is owed, in the order of the subscriptions; `packet_id` gives each one its identifier.
-    pub(super) fn renew(&mut self, mut packet_id: impl FnMut() -> Option<PacketId>) -> Vec<Request<T>> {
+    ///
+    /// What the server does not allow stays owed, for a connection on which it does; `refused` is told.
+    pub(super) fn renew(
+        &mut self,
+        limits: &Limits,
+        mut packet_id: impl FnMut() -> Option<PacketId>,
+        mut refused: impl FnMut(&str, ServerLimit),
+    ) -> Vec<Request<T>> {
+        let largest = usize::try_from(limits.maximum_packet_size).unwrap_or(usize::MAX);
+        // The length of a packet below the bound fits where the bound does.
+        let largest = RENEWAL_BYTES.min(largest.saturating_add(1));
         let mut owed: Vec<_> = self.ledger.iter_mut().filter(|(_, entry)| entry.owed).collect();
         owed.sort_unstable_by_key(|(_, entry)| entry.order);
         let mut requests: Vec<Request<T>> = Vec::new();
-        let mut bytes = RENEWAL_BYTES;
+        let mut bytes = largest;
         for (filter, entry) in owed {
             // Two bytes of length, one of options.
             let size = filter.len() + 3;
+            // Fixed Header, Packet Identifier and length of the properties take at most eleven bytes.
+            let alone = 11 + properties_size(&entry.properties) + size;
+            let fits = limits.check_size(alone);
+            let allowed = limits.check_filter(filter, &entry.properties);
+            if let Err(limit) = allowed.and(fits) {
+                refused(filter, limit);
+                continue;
+            }
             let subscription = Subscription {
                 filter: filter.clone(),
                 options: entry.options,
@@ -185,7 +205,7 @@ impl<T> Subscriptions<T> {
                 _ => None,
             });
             match open {
-                Some((serial, open)) if bytes < RENEWAL_BYTES && open.properties == entry.properties => {
+                Some((serial, open)) if bytes < largest && open.properties == entry.properties => {
                     open.subscriptions.push(subscription);
                     entry.request = serial;
                 }
@@ -193,8 +213,7 @@ impl<T> Subscriptions<T> {
                     let Some(packet_id) = packet_id() else { break };
                     entry.request = self.next_serial;
                     self.next_serial += 1;
-                    // Fixed Header, Packet Identifier and length of the properties take at most eleven bytes.
-                    bytes = 11 + properties_size(&entry.properties) + size;
+                    bytes = alone;
                     requests.push(Request {
                         serial: entry.request,
                         packet_id,
@@ -209,6 +228,18 @@ impl<T> Subscriptions<T> {
             }
         }
         requests
+    }
+
+    /// The request will not be sent: its filters are not subscribed to.
+    pub(super) fn refused(&mut self, request: &Request<T>) {
+        if let Packet::Subscribe(subscribe) = &request.packet {
+            for subscription in &subscribe.subscriptions {
+                let entry = self.ledger.get(&subscription.filter);
+                if entry.is_some_and(|entry| entry.request == request.serial) {
+                    self.ledger.remove(&subscription.filter);
+                }
+            }
+        }
     }
 
     /// Forgets everything; gives back the requests that have no answer.

@@ -1,8 +1,10 @@
 //! Packets into the output, with their traces and counts.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::incoming::Verdict;
+use super::limits::Limits;
 use super::message::Payload;
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
@@ -11,7 +13,7 @@ use crate::codec::{
     Ack, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
     encode_publish_head, publish_packet_len,
 };
-use crate::error::Result;
+use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
 
 /// The session's way out: to the peer and to the application.
@@ -27,6 +29,11 @@ pub(super) struct Wire {
     pub(super) aliases: Sent,
     /// Bytes put into the output on this connection.
     pub(super) appended: u64,
+    /// The largest packet that the server takes [MQTT-3.2.2-15]; absent: any.
+    max_packet_size: Option<u32>,
+    /// PUBLISH packets of QoS 1 and 2 that the server has sent on this connection and that we have not answered: as the
+    /// server counts them (MQTT 5.0, section 4.9).
+    pub(super) unanswered: u32,
 }
 
 /// A PUBLISH packet to be encoded.
@@ -41,6 +48,21 @@ pub(super) struct PublishPacket<'a> {
     pub(super) topic: &'a str,
     pub(super) properties: &'a Properties,
     pub(super) payload: Payload<'a>,
+}
+
+/// Identifiers of properties (MQTT 5.0, table 2-4).
+const REASON_STRING: u8 = 0x1F;
+const USER_PROPERTY: u8 = 0x26;
+
+/// Whether the packet has at most [`Limits::SMALLEST_PACKET_SIZE`] bytes, as most have.
+fn is_small(packet: &Packet) -> bool {
+    match packet {
+        Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+            ack.properties.is_empty()
+        }
+        Packet::PingReq | Packet::PingResp => true,
+        _ => false,
+    }
 }
 
 /// Which acknowledgement.
@@ -73,10 +95,25 @@ impl Wire {
         self.appended = 0;
         self.version = version;
         self.aliases.open();
+        self.max_packet_size = None;
+        self.unanswered = 0;
+    }
+
+    /// The server takes no packets above this size.
+    pub(super) fn limit_packets(&mut self, limits: &Limits) {
+        self.max_packet_size = Some(limits.maximum_packet_size).filter(|&size| size != u32::MAX);
     }
 
     pub(super) fn emit(&mut self, event: Event) {
         self.events.push_back(event);
+    }
+
+    /// A message ends unsent; many in a row are one event.
+    pub(super) fn emit_dropped(&mut self, why: DropReason) {
+        match self.events.back_mut() {
+            Some(Event::Dropped { count, why: last }) if *last == why => *count += 1,
+            _ => self.emit(Event::Dropped { count: 1, why }),
+        }
     }
 
     pub(super) fn trace(&mut self, trace: impl FnOnce(ProtocolVersion) -> Trace) {
@@ -86,19 +123,76 @@ impl Wire {
         }
     }
 
-    /// Whether the packet has an encoding.
-    pub(super) fn check(&self, packet: &Packet) -> Result<()> {
-        packet.encode(self.version, &mut Vec::new())
+    /// Whether the packet has an encoding: its length.
+    pub(super) fn check(&self, packet: &Packet) -> Result<usize> {
+        let mut bytes = Vec::new();
+        packet.encode(self.version, &mut bytes)?;
+        Ok(bytes.len())
     }
 
-    /// Any packet but PUBLISH.
+    /// Any packet but PUBLISH; without its texts for people if it would be too large for the server with them.
+    ///
+    /// # Errors
+    ///
+    /// The packet has no encoding, or is too large even so. Nothing is put into the output then.
     pub(super) fn put_packet(&mut self, packet: &Packet) -> Result<()> {
+        if self.max_packet_size.is_some() && !is_small(packet) {
+            let fitting = self.fitting(packet)?;
+            return self.put_any(&fitting);
+        }
+        self.put_any(packet)
+    }
+
+    fn put_any(&mut self, packet: &Packet) -> Result<()> {
         let version = self.version;
         let mut result = Ok(());
         self.append(|out| result = packet.encode(version, out));
         result?;
         self.counters.packets_sent += 1;
+        let answers = match packet {
+            Packet::PubAck(_) | Packet::PubComp(_) => true,
+            Packet::PubRec(ack) => ack.reason.is_failure(),
+            _ => false,
+        };
+        if answers {
+            // Also one for a message of an earlier connection gives the server room, up to its maximum (section 4.9).
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
         Ok(())
+    }
+
+    /// The packet as the server takes it: where it would be too large, an acknowledgement, DISCONNECT or AUTH goes
+    /// without its User Properties, and if need be without its Reason String [MQTT-3.4.2-2, MQTT-3.4.2-3] (likewise
+    /// 3.5.2 to 3.7.2, 3.14.2, 3.15.2).
+    ///
+    /// # Errors
+    ///
+    /// The packet has no encoding, or is too large even so.
+    pub(super) fn fitting<'a>(&self, packet: &'a Packet) -> Result<Cow<'a, Packet>> {
+        let mut packet = Cow::Borrowed(packet);
+        let length = self.check(&packet)?;
+        let Some(limit) = self.max_packet_size else {
+            return Ok(packet);
+        };
+        let fits = |length: usize| u64::try_from(length).is_ok_and(|length| length <= u64::from(limit));
+        if fits(length) {
+            return Ok(packet);
+        }
+        for identifier in [USER_PROPERTY, REASON_STRING] {
+            let properties = match packet.to_mut() {
+                Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                    &mut ack.properties
+                }
+                Packet::Disconnect(disconnect) => &mut disconnect.properties,
+                Packet::Auth(auth) => &mut auth.properties,
+                _ => break,
+            };
+            properties.remove(identifier);
+            if fits(self.check(&packet)?) {
+                return Ok(packet);
+            }
+        }
+        Err(Error::NotAllowed(ServerLimit::MaximumPacketSize))
     }
 
     /// A PUBLISH, with a topic alias where one is set or asked for.
@@ -113,9 +207,14 @@ impl Wire {
 
     fn put_aliased(&mut self, publish: &PublishPacket<'_>) {
         let version = self.version;
+        let limit = self.max_packet_size.map_or(MAX_REMAINING_LENGTH, |limit| {
+            usize::try_from(limit)
+                .unwrap_or(usize::MAX)
+                .min(MAX_REMAINING_LENGTH)
+        });
         let grows = |by| {
             let payload_len = publish.payload.as_slice().len();
-            publish_packet_len(version, &publish.head(), payload_len) + by <= MAX_REMAINING_LENGTH
+            publish_packet_len(version, &publish.head(), payload_len) + by <= limit
         };
         let Some(changed) = self.aliases.apply(publish, grows) else {
             return self.put_plain(publish);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, ServerLimit};
 
 #[test]
 fn errors_have_the_numbers_of_the_python_client() {
@@ -19,7 +19,11 @@ fn errors_have_the_numbers_of_the_python_client() {
         (Error::Timeout, -1),
         (Error::Dropped(DropReason::QueueFull), 15),
         (Error::Dropped(DropReason::ConnectionLost), 7),
-        (Error::Dropped(DropReason::NotAllowed), 10),
+        (
+            Error::Dropped(DropReason::NotAllowed(ServerLimit::RetainAvailable)),
+            10,
+        ),
+        (Error::NotAllowed(ServerLimit::MaximumQoS), 10),
         (Error::Dropped(DropReason::ClientDropped), 13),
         (Error::Refused(ReasonCode::NOT_AUTHORIZED), 5),
         (Error::ServerDisconnect(ReasonCode::SERVER_BUSY), 7),

@@ -6,12 +6,15 @@ mod support;
 
 mod authentication;
 mod connecting;
+mod expiry;
 mod incoming_limit;
 mod keep_alive;
+mod limits;
 mod model;
 mod model_incoming;
 mod mqtt5;
 mod mqtt5_flows;
+mod own_limits;
 mod publishing;
 mod queueing;
 mod receiving;

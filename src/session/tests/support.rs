@@ -46,6 +46,8 @@ pub(super) fn settings() -> Settings {
         topic_alias_limit: 0,
         topic_alias_unchecked: false,
         authentication: None,
+        receive_maximum: None,
+        max_packet_size: None,
         connack_timeout: Duration::from_secs(10),
         ping_timeout: None,
         max_inflight: 20,
@@ -60,6 +62,7 @@ pub(super) fn settings() -> Settings {
         resubscribe: Resubscribe::IfSessionLost,
         on_session_lost: OnSessionLost::Resend,
         wait_for_connack: false,
+        lower_qos: false,
         report_qos0: false,
         trace: false,
     }
@@ -90,7 +93,7 @@ impl Bench {
         let mut settings = settings();
         change(&mut settings);
         Self {
-            session: Session::new(settings),
+            session: Session::new(settings, Instant::now()),
             now: Instant::now(),
         }
     }
