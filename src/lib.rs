@@ -58,6 +58,7 @@
 //!
 //! None is on by default.
 //!
+//! - `scram`: [`client`]`::Scram`, the enhanced authentication SCRAM-SHA-256 (MQTT 5.0).
 //! - `testing`: the module `testing`, and `ClientBuilder::clock`.
 //!
 //! # Logging

@@ -42,6 +42,8 @@ mod payload;
 mod publishing;
 mod reason;
 mod registration;
+#[cfg(feature = "scram")]
+mod scram;
 mod server;
 mod session_settings;
 mod settings;
@@ -75,6 +77,8 @@ pub use message::Message;
 pub use messages::Messages;
 pub use payload::Payload;
 pub use reason::{ConnectFlags, DisconnectFlags, DisconnectReason};
+#[cfg(feature = "scram")]
+pub use scram::Scram;
 pub use socket_handle::SocketHandle;
 pub use stats::Stats;
 

@@ -633,3 +633,69 @@ fn secrets_are_in_no_line_and_no_debug_output() {
     assert_eq!(format!("{:?}", AuthStep::send("response")), "Continue(Some(..))");
     assert!(!format!("{client:?}").contains("hello"));
 }
+
+/// The example of RFC 7677 through the whole client: the proof goes out, the server's signature decides.
+///
+/// [MQTT-4.12.0-3] [MQTT-4.12.0-5] (5.0)
+#[test]
+fn scram_convinces_both_sides() {
+    const METHOD: Option<&str> = Some("SCRAM-SHA-256");
+    const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
+    const SERVER_NONCE: &str = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+    for (signature, is_right) in [
+        ("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", true),
+        ("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G5=", false),
+    ] {
+        let client = mqtt::Client::builder("c").protocol(mqtt::MQTTv5).build();
+        let scram = mqtt::Scram::sha256("user", "pencil").unwrap();
+        client
+            .authenticator_set(scram.nonces(|| NONCE.to_owned()))
+            .unwrap();
+        // The iterations take their time where nothing is optimised.
+        client.connect_timeout_set(PATIENCE).unwrap();
+        let peer = Peer::listen();
+        client.connect(peer.address()).unwrap();
+        client.loop_start().unwrap();
+        let mut connection = peer.accept();
+        let mut connect = b"\x10\x40\x00\x04MQTT\x05\x02\x00\x3c".to_vec();
+        connect.extend(auth_properties(METHOD, Some(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO")));
+        connect.extend(b"\x00\x01c");
+        connect[1] = connect.len() as u8 - 2;
+        connection.expect(&connect);
+        let challenge = format!("r={SERVER_NONCE},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+        connection.send(&long_auth(METHOD, &challenge));
+        let proof = format!("c=biws,r={SERVER_NONCE},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        connection.expect(&long_auth(METHOD, &proof));
+        connection.send(&connack(METHOD, Some(signature)));
+        if is_right {
+            client.wait_for_connect(PATIENCE).unwrap();
+            client.loop_stop().unwrap();
+        } else {
+            connection.expect(b"\xe0\x01\x87");
+            assert!(client.wait_for_connect(PATIENCE).is_err());
+            assert_eq!(callback_failure(client.loop_stop()).0, "on_auth");
+        }
+    }
+}
+
+/// AUTH 0x18 whose lengths take two bytes or one, as they come.
+fn long_auth(method: Option<&str>, data: &str) -> Vec<u8> {
+    let length = |length: usize| {
+        if length < 128 {
+            vec![length as u8]
+        } else {
+            vec![length as u8 | 0x80, (length >> 7) as u8]
+        }
+    };
+    let mut properties = auth_properties(method, None).split_off(1);
+    properties.push(0x16);
+    properties.extend((data.len() as u16).to_be_bytes());
+    properties.extend(data.as_bytes());
+    let mut body = vec![0x18];
+    body.extend(length(properties.len()));
+    body.extend(properties);
+    let mut packet = vec![0xf0];
+    packet.extend(length(body.len()));
+    packet.extend(body);
+    packet
+}
