@@ -206,7 +206,7 @@ impl Shared {
     }
 
     /// Without a loop: runs the callbacks that are due.
-    fn dispatch_inline<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) {
+    pub(super) fn dispatch_inline<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>) {
         if core.happenings.is_empty() && core.session.events().is_empty() {
             return;
         }
@@ -276,6 +276,7 @@ impl Shared {
                 drop(socket);
                 self.interrupt();
                 self.wake();
+                self.end_requests(&Error::NotConnected, false);
                 return Err(Error::NotConnected);
             }
         }
@@ -493,6 +494,7 @@ impl Shared {
             self.notify(&core);
         }
         drop(core);
+        self.expire_requests(self.now());
         self.dispatch(driver);
         self.lock()
     }

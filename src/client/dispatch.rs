@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
@@ -10,13 +10,10 @@ use super::callbacks::guarded;
 use super::driver::Driver;
 use super::shared::{Core, Happening, Phase, Shared};
 use super::slow_callbacks::Watch;
-use super::{
-    Client, ConnectFlags, DisconnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging,
-};
+use super::{Client, ConnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
 use crate::session::{AckTicket, Event, Received, Trace};
-use crate::transport::Socket;
 
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
@@ -26,9 +23,6 @@ const MANY: u32 = 256;
 
 /// For how long a loop that was asked to end goes on handing out what is due.
 const LEAVE_AFTER: Duration = Duration::from_millis(20);
-
-/// How long to wait for the peer's end of stream after DISCONNECT.
-const DRAIN: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Hands out what happened, in order; where more comes up all the while, not all of it, so that the loop gets to
@@ -128,12 +122,18 @@ impl Shared {
                     .publish
                     .run("on_publish", |f| f(client, mid, reason, &properties));
                 self.keep_failure(run);
+                if reason.is_failure() {
+                    self.end_undelivered();
+                }
             }
             Event::Subscribed {
                 mid,
                 reasons,
                 properties,
             } => {
+                if self.response_topic_answered(mid, &reasons) {
+                    return;
+                }
                 watch.enter(self, "on_subscribe");
                 let run = self
                     .callbacks
@@ -212,6 +212,7 @@ impl Shared {
                 let count = lost.dropped;
                 log::warn!(target: "callmq", "{client_id}: no session at the server, {count} messages under way are dropped");
             }
+            self.requests_connected(driver, session_present, properties);
             // There is a keep alive to watch over from now on, also while the callback runs.
             guard::look_again();
         }
@@ -231,6 +232,7 @@ impl Shared {
             // Some of what waited may have ended.
             self.notify(&core);
             drop(self.flush(core));
+            self.advance_requests();
         }
     }
 
@@ -271,6 +273,11 @@ impl Shared {
     ) {
         let ticket = received.ticket;
         let message = Message::received(received, driver.acknowledged);
+        let message = match self.take_response(client, message) {
+            Err(message) => message,
+            // The application never sees it.
+            Ok(()) => return ticket.map_or((), |ticket| self.done_with(driver, ticket)),
+        };
         let filters = &self.callbacks.filters;
         let mut failed = false;
         driver.matching.clear();
@@ -329,8 +336,13 @@ impl Shared {
         let Some(ticket) = ticket else { return };
         if driver.manual_ack {
             self.lock().session.taken(ticket);
-            return;
+        } else {
+            self.done_with(driver, ticket);
         }
+    }
+
+    /// Acknowledges the message, with others or by itself.
+    fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
         driver.acks.push(ticket);
         // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
         let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
@@ -414,6 +426,10 @@ impl Shared {
     fn tell(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, happening: Happening) {
         match happening {
             Happening::Session(event) => self.deliver(client, driver, watch, event),
+            Happening::Response(finished) => {
+                watch.enter(self, "request callback");
+                self.run_finished(client, finished);
+            }
             Happening::Note(text) => log::warn!(target: "callmq", "{text}"),
             Happening::SocketClosed { socket } => {
                 driver.let_go(&socket);
@@ -426,75 +442,10 @@ impl Shared {
                 properties,
             } => {
                 driver.let_go(&socket);
+                self.requests_closed(&reason.clone().into_error());
                 self.tell_closed(client, watch, socket, written, &reason, &properties);
             }
         }
-    }
-
-    /// Tells those who watch the socket that it is gone.
-    fn tell_socket_closed(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
-        self.tell_unregister_write(client, handle);
-        let slot = &self.callbacks.socket_close;
-        let run = slot.run("on_socket_close", |f| f(client, handle));
-        self.keep_failure(run);
-    }
-
-    fn tell_unregister_write(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
-        if std::mem::take(&mut self.lock().write_registered) {
-            let slot = &self.callbacks.socket_unregister_write;
-            let run = slot.run("on_socket_unregister_write", |f| f(client, handle));
-            self.keep_failure(run);
-        }
-    }
-
-    /// Tells that a connection ended, and lets go of its socket.
-    fn tell_closed(
-        self: &Arc<Self>,
-        client: &Client,
-        watch: &mut Watch,
-        socket: Arc<Socket>,
-        written: bool,
-        reason: &DisconnectReason,
-        properties: &Properties,
-    ) {
-        let handle = SocketHandle::new(Arc::clone(&socket));
-        let code = reason.reason_code();
-        let flags = DisconnectFlags::new(reason.clone());
-        let requested = matches!(reason, DisconnectReason::Requested);
-        if let DisconnectReason::Lost(Error::Io(error)) = reason {
-            logging::emit_line(self, &log_lines::socket_failed(error));
-        }
-        self.tell_unregister_write(client, &handle);
-        if requested {
-            self.run_on_disconnect(client, watch, &flags, code, properties);
-        }
-        self.tell_socket_closed(client, &handle);
-        drop(handle);
-        if requested && written {
-            drain(&socket);
-        }
-        if !requested {
-            log::info!(target: "callmq", "connection ended: {reason}");
-        }
-        drop(socket);
-        if !requested {
-            self.run_on_disconnect(client, watch, &flags, code, properties);
-        }
-    }
-
-    fn run_on_disconnect(
-        self: &Arc<Self>,
-        client: &Client,
-        watch: &mut Watch,
-        flags: &DisconnectFlags,
-        code: ReasonCode,
-        properties: &Properties,
-    ) {
-        watch.enter(self, "on_disconnect");
-        let slot = &self.callbacks.disconnect;
-        let run = slot.run("on_disconnect", |f| f(client, flags.clone(), code, properties));
-        self.keep_failure(run);
-        watch.look(self);
     }
 
     /// Logs what a callback failed with, and keeps the first failure for the caller of the loop.
@@ -566,32 +517,6 @@ pub(super) struct Waiting {
     pub(super) message: Message,
     pub(super) senders: Vec<Sender<Message>>,
     ticket: Option<AckTicket>,
-}
-
-/// After DISCONNECT: no more is sent, and what the peer still sends is read and thrown away, so that the close does not
-/// become a reset that takes the last packets with it.
-fn drain(socket: &Arc<Socket>) {
-    if socket.shutdown_write().is_err() {
-        return;
-    }
-    let deadline = Instant::now() + DRAIN;
-    let mut scratch = [0; 4096];
-    loop {
-        match socket.read(&mut scratch) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() || !matches!(socket.wait_readable(left), Ok(true)) {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
-        if Instant::now() >= deadline {
-            return;
-        }
-    }
 }
 
 /// 22 characters of base 62, as paho makes them.

@@ -321,10 +321,13 @@ impl Shared {
         if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
             return self.flush(core);
         }
-        let deadline = [until, core.session.poll_timeout(), core.closing_deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let deadlines = [
+            until,
+            core.session.poll_timeout(),
+            core.closing_deadline(),
+            self.requests.next_deadline(),
+        ];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = if self.time.is_manual() {
             // Time is moved by the test: a loop that steps does not wait, a thread looks again soon.
             Some(if core.running.is_some() {
@@ -426,12 +429,13 @@ impl Shared {
     /// wants to hear of us all the same.
     pub(super) fn handle_deadlines(self: &Arc<Self>, judge: bool) -> bool {
         let now = self.now();
+        let expired = self.expire_requests(now);
         let mut core = self.lock();
         if core.session.expire(now) {
             self.notify(&core);
         }
         if core.socket.is_none() {
-            return false;
+            return expired;
         }
         if core.closing_deadline().is_some_and(|until| now >= until) {
             // The DISCONNECT could not be written in time.
@@ -440,10 +444,10 @@ impl Shared {
         }
         if !judge {
             core.session.ping_while_busy(now);
-            return false;
+            return expired;
         }
         if core.session.poll_timeout().is_none_or(|due| due > now) {
-            return false;
+            return expired;
         }
         match core.session.handle_timeout(now) {
             Ok(()) => {}

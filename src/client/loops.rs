@@ -8,7 +8,7 @@ use super::driver::Driver;
 use super::shared::{Closing, Core, Phase, Running, Shared};
 use super::{Client, IntoTimeout, SocketHandle, guard};
 use crate::codec::{Properties, ReasonCode};
-use crate::error::{Error, Result};
+use crate::error::{DropReason, Error, Result};
 
 /// The time-out of `loop()` where none is given.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -401,7 +401,11 @@ impl Shared {
                     if give_up {
                         return reason.map_or(Err(Error::NotConnected), |reason| Err(reason.into_error()));
                     }
-                    self.attempt(driver, running)?;
+                    if let Err(error) = self.attempt(driver, running) {
+                        self.end_requests(&error, false);
+                        self.dispatch(driver);
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -516,6 +520,7 @@ impl Shared {
         if left > 0 {
             log::warn!(target: "callmq", "the client was dropped with {left} messages that were not delivered");
         }
+        self.end_requests(&Error::Dropped(DropReason::ClientDropped), true);
         self.dispatch(driver);
         self.lock().session.abandon();
     }

@@ -30,6 +30,7 @@ mod connection_info;
 mod convert;
 mod dispatch;
 mod driver;
+mod ended;
 mod filters;
 mod guard;
 mod info;
@@ -42,6 +43,7 @@ mod payload;
 mod publishing;
 mod reason;
 mod registration;
+mod requests;
 #[cfg(feature = "scram")]
 mod scram;
 mod server;

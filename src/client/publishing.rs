@@ -107,7 +107,7 @@ impl Client {
         if !message.properties.is_empty() && self.protocol() != ProtocolVersion::V5 {
             return Err(Error::NotSupported("properties need MQTT 5.0"));
         }
-        message.properties.check_for(PacketType::Publish)?;
+        check_publish_properties(&message.properties)?;
         self.shared().publish(&message.outgoing())
     }
 
@@ -208,6 +208,18 @@ impl Client {
             })
             .collect()
     }
+}
+
+/// Checks properties that a client may give to a PUBLISH.
+pub(super) fn check_publish_properties(properties: &Properties) -> Result<()> {
+    // [MQTT-3.3.4-6]
+    if properties.subscription_identifiers().next().is_some() {
+        return Err(Error::argument(
+            "properties",
+            "only a server puts Subscription Identifiers into PUBLISH",
+        ));
+    }
+    properties.check_for(PacketType::Publish)
 }
 
 static NO_PROPERTIES: Properties = Properties::new();

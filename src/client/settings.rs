@@ -15,7 +15,7 @@ use super::{
     Stats, Transport,
 };
 use crate::codec::{Properties, ProtocolVersion, Will};
-use crate::error::{Error, Result};
+use crate::error::{DropReason, Error, Result};
 use crate::topic::{TopicName, check_topic};
 use crate::transport::DialOptions;
 
@@ -512,6 +512,7 @@ impl Shared {
         let mut core = self.lock();
         let counters = core.session.counters();
         let unwritten = core.unwritten();
+        let (requests, late_responses) = self.requests.counts();
         Stats {
             messages_sent: counters.messages_sent.iter().sum(),
             messages_received: counters.messages_received.iter().sum(),
@@ -523,11 +524,13 @@ impl Shared {
             bytes_sent: counters.bytes_sent,
             bytes_received: counters.bytes_received,
             connects: counters.accepted,
+            late_responses,
             connected: core.is_connected(),
             queued_messages: core.session.queued(),
             queued_bytes: core.session.queued_bytes(),
             inflight: core.session.inflight(),
             unacknowledged: core.session.unacknowledged(),
+            requests,
             output_bytes: unwritten,
         }
     }
@@ -547,6 +550,7 @@ impl Shared {
         self.callbacks.filters.forget_subscriptions();
         self.close_quietly(&mut core);
         drop(core);
+        self.end_requests(&Error::Dropped(DropReason::Discarded), false);
         self.dispatch(&mut driver);
         core = self.lock();
         // A callback may have connected again.
@@ -562,6 +566,7 @@ impl Shared {
         };
         let fresh = crate::session::Session::new(kept, self.now());
         let session = std::mem::replace(&mut core.session, fresh);
+        self.requests.start_afresh();
         core.phase = Phase::New;
         core.epoch += 1;
         let previous = core.options.take();

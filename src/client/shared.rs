@@ -22,6 +22,7 @@ use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Tracker, WrittenBytes};
+use super::requests::{Finished, Requests};
 use super::{CleanStart, Client, DisconnectReason, Transport};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// Signals changes of the core to calls that wait: something was written or finished, the driver is free.
     pub(super) changed: Condvar,
     pub(super) callbacks: Callbacks,
+    pub(super) requests: Requests,
     pub(super) time: TimeSource,
     /// Wakes the driver out of its poll.
     pub(super) waker: OnceLock<Arc<mio::Waker>>,
@@ -209,6 +211,8 @@ pub(crate) enum Happening {
     SocketClosed {
         socket: Arc<Socket>,
     },
+    /// A request has ended without response.
+    Response(Finished),
     /// Something to be logged as a warning, once the lock is free.
     Note(String),
 }
@@ -270,6 +274,7 @@ impl Shared {
             }),
             changed: Condvar::new(),
             callbacks: Callbacks::default(),
+            requests: Requests::new(),
             time,
             waker: OnceLock::new(),
             registry: OnceLock::new(),

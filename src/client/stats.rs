@@ -27,6 +27,8 @@ pub struct Stats {
     pub bytes_received: u64,
     /// Connections that a server accepted.
     pub connects: u64,
+    /// Messages on the response topic that no request waited for (any more).
+    pub late_responses: u64,
     // ---- levels ----
     /// Whether the client is connected: the server accepted the connection, and it has not ended.
     pub connected: bool,
@@ -38,6 +40,8 @@ pub struct Stats {
     pub inflight: usize,
     /// Received messages of QoS 1 and 2 that this client has not acknowledged yet.
     pub unacknowledged: usize,
+    /// Requests that wait for their response.
+    pub requests: usize,
     /// Encoded bytes that the transport has not taken yet.
     pub output_bytes: usize,
 }

@@ -51,6 +51,7 @@ pub(crate) use out_buffer::OutBuffer;
 pub(crate) use requesting::{FIRST_OWN_IDENTIFIER, LAST_IDENTIFIER};
 pub(crate) use settings::Settings;
 pub use settings::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
+pub(crate) use subscriptions::Standing;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -327,6 +328,10 @@ impl<T: Track> Session<T> {
                 subscriptions,
             })
         })
+    }
+    /// How the server stands to a filter, as far as the ledger knows.
+    pub(crate) fn standing(&self, filter: &str) -> Standing {
+        self.subscriptions.standing(filter)
     }
     pub(crate) fn unsubscribe(
         &mut self,

@@ -20,6 +20,16 @@ pub(super) struct Subscriptions<T> {
     next_order: u64,
 }
 
+/// How the server stands to a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was not subscribed to, or the server has refused it.
+    Unknown,
+    /// The server is being asked, or will be.
+    Asked,
+    Granted,
+}
+
 /// One Topic Filter of the ledger.
 #[derive(Debug)]
 struct Entry {
@@ -104,6 +114,15 @@ impl<T> Subscriptions<T> {
             packet,
             track,
         });
+    }
+
+    /// How the server stands to a filter.
+    pub(super) fn standing(&self, filter: &str) -> Standing {
+        match self.ledger.get(filter) {
+            None => Standing::Unknown,
+            Some(entry) if entry.granted && !entry.owed => Standing::Granted,
+            Some(_) => Standing::Asked,
+        }
     }
 
     pub(super) fn next_pending(&mut self) -> Option<Request<T>> {

@@ -25,6 +25,8 @@ mod publish;
 mod queue;
 mod reconnect;
 mod reinitialise;
+mod requests;
+mod requests_raw;
 mod settings;
 mod sockets;
 mod stepping;

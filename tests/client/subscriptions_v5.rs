@@ -392,6 +392,17 @@ fn an_identifier_of_the_application_is_left_to_it() {
     );
 }
 
+/// [MQTT-3.3.4-6]
+#[test]
+fn a_message_of_ours_has_no_subscription_identifier() {
+    let bench = bench_v5("plain");
+    let seven = Properties::from(Property::SubscriptionIdentifier(7));
+    let message = mqtt::Message::new("t", "x").properties(seven);
+    assert_eq!(bad_argument(bench.client.publish_message(message)), "properties");
+    bench.settle();
+    assert!(bench.broker.published().is_empty());
+}
+
 #[test]
 fn user_properties_go_with_a_request() {
     let client = v5("user");

@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     client.publish("t", ())?;
     client.publish("t", 21.5)?;
     client.publish_with("t", "on", 1, true)?;
-    client.publish_message(mqtt::Message::new("t", "on").properties(p))?;
+    client.publish_message(mqtt::Message::new("t", "on").properties(p.clone()))?;
     let info = client.publish("t", b"on")?;
     let _ = info.mid;
     info.wait_for_publish(2)?;
@@ -84,6 +84,11 @@ fn main() -> Result<()> {
     client.subscribe(("t", 1))?;
     client.subscribe([("a", 0), ("b", 2)])?;
     client.subscribe(("t", mqtt::SubscribeOptions { no_local: true, ..mqtt::QoS::AtLeastOnce.into() }))?.wait(2)?;
+    client.subscribe_with_properties("t", p.clone())?;
+    client.unsubscribe_with_properties("t", p.clone())?;
+    let msg = client.request("t", "what?", 2)?;
+    client.request_with("t", "what?", 2, |_client, response| response.map(drop))?;
+    client.reply(&msg, "that")?;
     client.unsubscribe("t")?;
     client.unsubscribe(["a", "b"])?;
     client.message_callback_add("a/+", |_client, _msg| {})?;
