@@ -28,6 +28,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A CONNACK that accepts the connection and has no session.
 pub const CONNACK: &[u8] = b"\x20\x02\x00\x00";
 
+/// The same in MQTT 5.0, without properties.
+pub const CONNACK_V5: &[u8] = b"\x20\x03\x00\x00\x00";
+
 /// A listening peer.
 #[derive(Debug)]
 pub struct Peer {
@@ -78,11 +81,14 @@ impl Peer {
         }
     }
 
-    /// Waits for the next connection, reads its CONNECT, whatever is in it, and accepts it.
+    /// Waits for the next connection, reads its CONNECT, whatever is in it, and accepts it in the version that it asks
+    /// for.
     pub fn accept_client(&self) -> Connection {
         let mut connection = self.accept();
-        connection.expect_packet(0x10);
-        connection.send(CONNACK);
+        let connect = connection.expect_packet(0x10);
+        // Its name and level come after one to four bytes of length, and two for the length of the name.
+        let is_v5 = connect.windows(5).take(8).any(|part| part == b"MQTT\x05");
+        connection.send(if is_v5 { CONNACK_V5 } else { CONNACK });
         connection
     }
 }

@@ -10,7 +10,10 @@ use interop::peer::Peer;
 use interop::{BrokerKind, Proxy, on_each_broker};
 
 use crate::journal::Journal;
-use crate::packets::{PUBACK, QOS1, ack, publish, publish_with, soon_back, started, stepped, suback};
+use crate::packets::{
+    PUBACK, QOS1, ack, builder, new_client, publish, publish_with, soon_back, started, stepped, suback,
+    unsuback,
+};
 
 /// Fails as a callback can: with an error, or with a panic.
 fn boom(panics: bool) -> Result<()> {
@@ -80,7 +83,7 @@ fn b9_01_a_callback_that_fails_is_logged_and_the_loop_goes_on() {
         client.subscribe("t").unwrap();
         client.unsubscribe("t").unwrap();
         client.publish("t", "x").unwrap();
-        connection.send(&[suback(1, &[0]), ack(0xb0, 2), publish("t/x", "x")].concat());
+        connection.send(&[suback(1, &[0]), unsuback(2), publish("t/x", "x")].concat());
         journal.wait_for(&caught(callback, panics));
 
         // Nothing is stuck, and the connection is what it was.
@@ -116,7 +119,7 @@ fn b9_01_an_on_disconnect_that_fails_does_not_end_the_loop() {
 #[test]
 fn b9_02_after_a_failure_every_call_does_what_it_says() {
     let peer = Peer::listen();
-    let client = Client::new("b9");
+    let client = new_client("b9");
     let journal = watched(&client);
     client.on_message(|_, _| boom(true));
     let mut connection = started(&client, &peer);
@@ -138,7 +141,7 @@ fn b9_02_after_a_failure_every_call_does_what_it_says() {
 fn b9_03_the_caller_of_a_loop_gets_the_failure_and_the_connection_stays() {
     for panics in [false, true] {
         let peer = Peer::listen();
-        let client = Client::new("b9");
+        let client = new_client("b9");
         let journal = watched(&client);
         client.on_message(move |_, message| {
             if &message.payload == "bad" {
@@ -162,7 +165,7 @@ fn b9_03_the_caller_of_a_loop_gets_the_failure_and_the_connection_stays() {
 #[test]
 fn b9_04_a_message_whose_callback_failed_is_not_handled_again() {
     let peer = Peer::listen();
-    let client = Client::new("b9");
+    let client = new_client("b9");
     let journal = Journal::new();
     let j = journal.clone();
     client.on_message(move |_, message| {
@@ -182,7 +185,7 @@ on_each_broker!(b9_05_a_message_whose_callback_failed_is_not_acknowledged_and_co
 fn b9_05_a_message_whose_callback_failed_is_not_acknowledged_and_comes_again(kind: BrokerKind) {
     let broker = kind.start();
     let proxy = Proxy::start(broker.port(), Duration::ZERO);
-    let client = Client::builder("b9").clean_session(false).build();
+    let client = builder("b9").clean_session(false).build();
     client.reconnect_delay_set(0.05, 0.05).unwrap();
     let journal = Journal::of(&client);
     let attempts = Arc::new(AtomicUsize::new(0));
@@ -218,7 +221,7 @@ fn boom_first(attempts: &AtomicUsize) -> Result<()> {
 fn b9_06_an_on_publish_that_fails_does_not_take_the_message_back() {
     for panics in [false, true] {
         let peer = Peer::listen();
-        let client = Client::new("b9");
+        let client = new_client("b9");
         let journal = watched(&client);
         client.on_publish(move |_, _, _, _| boom(panics));
         let mut connection = stepped(&client, &peer);
@@ -235,7 +238,7 @@ fn b9_06_an_on_publish_that_fails_does_not_take_the_message_back() {
 fn b9_07_an_on_disconnect_that_fails_comes_out_of_disconnect_and_the_socket_is_closed() {
     for panics in [false, true] {
         let peer = Peer::listen();
-        let client = Client::new("b9");
+        let client = new_client("b9");
         client.on_disconnect(move |_, _, _, _| boom(panics));
         let mut connection = stepped(&client, &peer);
         assert!(is_failure(&client.disconnect(), "on_disconnect"));
@@ -264,7 +267,7 @@ fn b9_08_an_on_connect_fail_that_fails_does_not_end_the_attempts() {
 #[test]
 fn b9_09_an_on_log_that_panics_does_no_harm() {
     let peer = Peer::listen();
-    let client = Client::new("b9");
+    let client = new_client("b9");
     let calls = Arc::new(AtomicUsize::new(0));
     let c = Arc::clone(&calls);
     client.on_log(move |_, _, _| {
@@ -287,7 +290,7 @@ fn b9_09_an_on_log_that_panics_does_no_harm() {
 fn b9_10_an_on_socket_open_that_fails_comes_out_of_connect_and_nothing_is_sent() {
     for panics in [false, true] {
         let peer = Peer::listen();
-        let client = Client::new("b9");
+        let client = new_client("b9");
         client.on_socket_open(move |_, _| boom(panics));
         assert!(is_failure(&client.connect(peer.address()), "on_socket_open"));
         peer.accept().expect_close();
@@ -300,7 +303,7 @@ fn b9_10_an_on_socket_open_that_fails_comes_out_of_connect_and_nothing_is_sent()
 #[test]
 fn b9_11_suppressed_failures_are_logged_and_messages_are_acknowledged() {
     let peer = Peer::listen();
-    let client = Client::new("b9");
+    let client = new_client("b9");
     client.suppress_exceptions_set(true);
     let journal = watched(&client);
     client.on_message(|_, _| boom(true));

@@ -5,12 +5,18 @@
 //! twice, with mosquitto and with the crate's own. None is left out: the few that wait in real time wait for the broker
 //! (a keep alive that is exceeded, clients that throw each other out), and they sleep while others run.
 
+use callmq::client::ProtocolVersion;
+
+/// The version of the protocol under test. `tests/behaviours_v5` is the same with another one.
+const VERSION: ProtocolVersion = ProtocolVersion::V311;
+
 mod connecting;
 mod failing_callbacks;
 mod in_callbacks;
 mod journal;
 mod keep_alive;
 mod network_loop;
+mod only_v3;
 mod packets;
 mod protocol_errors;
 mod publishing;

@@ -4,18 +4,18 @@ use std::thread;
 use std::time::Duration;
 
 use callmq::client::{Client, Error};
-use interop::peer::{CONNACK, Peer};
+use interop::peer::Peer;
 
 use crate::journal::{AT_ONCE, Journal, timed};
 use crate::packets::{
-    self, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, ack, publish, publish_with, started, stepped, suback,
-    subscribe,
+    self, CONNACK, CONNACK_WITH_SESSION, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, ack, builder,
+    new_client, publish, publish_with, started, stepped, suback, subscribe,
 };
 
 #[test]
 fn b6_01_publish_returns_the_mid_and_what_became_of_the_message() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let _connection = stepped(&client, &peer);
     let info = client.publish("t", "x").unwrap();
     assert_eq!(info.mid, 1);
@@ -26,7 +26,7 @@ fn b6_01_publish_returns_the_mid_and_what_became_of_the_message() {
 #[test]
 fn b6_02_one_counter_numbers_messages_and_requests() {
     let peer = Peer::listen();
-    let client = Client::builder("b6").clean_session(false).build();
+    let client = builder("b6").clean_session(false).build();
     let connection = stepped(&client, &peer);
     assert_eq!(client.publish("t", "x").unwrap().mid, 1);
     assert_eq!(client.subscribe("t").unwrap().mid, 2);
@@ -46,7 +46,7 @@ fn peer_with_session(client: &Client, peer: &Peer) -> interop::peer::Connection 
     client.reconnect().unwrap();
     let mut connection = peer.accept();
     connection.expect_packet(0x10);
-    connection.send(b"\x20\x02\x01\x00");
+    connection.send(CONNACK_WITH_SESSION);
     client.loop_once(5).unwrap();
     // The unfinished message and requests.
     while connection.packet_within(Duration::from_millis(100)).is_some() {}
@@ -56,7 +56,7 @@ fn peer_with_session(client: &Client, peer: &Peer) -> interop::peer::Connection 
 #[test]
 fn b6_02_the_counter_goes_from_65535_to_1() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let mut connection = stepped(&client, &peer);
     thread::scope(|scope| {
         let reader = scope.spawn(|| connection.discard(65_535 * publish("t", "").len()));
@@ -73,7 +73,7 @@ fn b6_02_the_counter_goes_from_65535_to_1() {
 #[test]
 fn b6_03_on_publish_comes_when_written_at_puback_and_at_pubcomp() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let journal = Journal::of(&client);
     let mut connection = stepped(&client, &peer);
     client.publish("t", "0").unwrap();
@@ -102,7 +102,7 @@ fn b6_03_on_publish_comes_when_written_at_puback_and_at_pubcomp() {
 #[test]
 fn b6_04_without_a_loop_on_publish_runs_before_publish_returns() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let journal = Journal::of(&client);
     let _connection = stepped(&client, &peer);
     client.publish("t", "x").unwrap();
@@ -113,7 +113,7 @@ fn b6_04_without_a_loop_on_publish_runs_before_publish_returns() {
 #[test]
 fn b6_05_with_a_loop_on_publish_runs_in_the_loop() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let journal = Journal::of(&client);
     let _connection = started(&client, &peer);
     for _ in 0..20 {
@@ -126,7 +126,7 @@ fn b6_05_with_a_loop_on_publish_runs_in_the_loop() {
 #[test]
 fn b6_06_publish_before_connect_keeps_qos_1_and_2_for_the_first_connack() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let journal = Journal::of(&client);
     assert!(matches!(client.publish("t", "lost"), Err(Error::NotConnected)));
     let first = client.publish_with("t", "one", 1, false).unwrap();
@@ -148,23 +148,6 @@ fn b6_06_publish_before_connect_keeps_qos_1_and_2_for_the_first_connack() {
     );
 }
 
-#[test]
-fn b6_07_between_connect_and_connack_everything_is_written_at_once() {
-    let peer = Peer::listen();
-    let client = Client::new("b6");
-    client.connect(peer.address()).unwrap();
-    client.publish("t", "0").unwrap();
-    client.publish_with("t", "1", 1, false).unwrap();
-    client.subscribe("t").unwrap();
-    client.publish_with("t", "2", 2, false).unwrap();
-    let mut connection = peer.accept();
-    connection.expect(&packets::connect("b6"));
-    connection.expect(&publish("t", "0"));
-    connection.expect(&publish_with(QOS1, 2, "t", "1"));
-    connection.expect(&subscribe(3, &[("t", 0)]));
-    connection.expect(&publish_with(QOS2, 4, "t", "2"));
-}
-
 /// Publishes 25 messages of QoS 1, and expects that 20 of them leave.
 fn fill_window(client: &Client, connection: &mut interop::peer::Connection, first: u16) {
     for mid in first..first + 25 {
@@ -179,7 +162,7 @@ fn fill_window(client: &Client, connection: &mut interop::peer::Connection, firs
 #[test]
 fn b6_08_twenty_messages_are_on_their_way_and_the_others_follow_in_order() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let mut connection = started(&client, &peer);
     fill_window(&client, &mut connection, 1);
     for mid in [2, 1, 20, 7, 3] {
@@ -195,7 +178,7 @@ fn b6_08_twenty_messages_are_on_their_way_and_the_others_follow_in_order() {
 
 #[test]
 fn b6_08_the_queue_has_a_limit_and_the_payload_comes_back() {
-    let client = Client::new("b6");
+    let client = new_client("b6");
     client.max_queued_messages_set(2).unwrap();
     client.publish_with("t", "one", 1, false).unwrap();
     client.publish_with("t", "two", 2, false).unwrap();
@@ -208,7 +191,7 @@ fn b6_08_the_queue_has_a_limit_and_the_payload_comes_back() {
 #[test]
 fn b6_08b_received_messages_do_not_widen_the_window() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let journal = Journal::of(&client);
     let mut connection = started(&client, &peer);
     for mid in 1..=5 {
@@ -224,7 +207,7 @@ fn b6_08b_received_messages_do_not_widen_the_window() {
 #[test]
 fn b6_09_payloads_are_text_bytes_numbers_or_nothing() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let mut connection = stepped(&client, &peer);
     client.publish("t", "caf\u{e9}").unwrap();
     client.publish("t", String::from("owned")).unwrap();
@@ -243,7 +226,7 @@ fn b6_09_payloads_are_text_bytes_numbers_or_nothing() {
 #[test]
 fn b6_10_wait_for_publish_says_when_its_time_is_over() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let mut connection = started(&client, &peer);
     let info = client.publish_with("t", "x", 1, false).unwrap();
     // paho-mqtt just returns.
@@ -262,7 +245,7 @@ fn b6_10_wait_for_publish_says_when_its_time_is_over() {
 #[test]
 fn b6_11_wrong_arguments_are_named_and_change_nothing() {
     let peer = Peer::listen();
-    let client = Client::new("b6");
+    let client = new_client("b6");
     let mut connection = stepped(&client, &peer);
     let argument = |result: callmq::client::Result<callmq::client::MessageInfo>| match result {
         Err(Error::InvalidArgument { argument, .. }) => argument,

@@ -4,18 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use callmq::client::{Client, Error, OnSessionLost};
-use interop::peer::{CONNACK, Peer};
+use callmq::client::{Error, OnSessionLost};
+use interop::peer::Peer;
 use interop::{BrokerKind, Proxy, on_each_broker};
 
 use crate::journal::{AT_ONCE, Journal, timed, wait_until};
 use crate::packets::{
-    DUP, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, ack, publish, publish_with, soon_back, started,
-    stepped, suback, subscribe,
+    CONNACK, CONNACK_WITH_SESSION, DUP, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, ack, builder,
+    new_client, publish, publish_with, soon_back, started, stepped, suback, subscribe,
 };
 
 const LOST: &str = "disconnect 128: connection lost: connection closed by the peer";
-const CONNACK_WITH_SESSION: &[u8] = b"\x20\x02\x01\x00";
 
 /// How long the peer waits for each of `count` connections, which `each` then ends.
 fn gaps(peer: &Peer, count: usize, mut each: impl FnMut(interop::peer::Connection)) -> Vec<f64> {
@@ -43,7 +42,7 @@ fn assert_delays(gaps: &[f64], delays: &[f64]) {
 on_each_broker!(b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once);
 fn b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once(kind: BrokerKind) {
     let mut broker = kind.start();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(60, 60).unwrap();
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -59,7 +58,7 @@ fn b5_01_a_broker_that_dies_is_noticed_at_once_and_told_once(kind: BrokerKind) {
 #[test]
 fn b5_02_the_delay_doubles_up_to_the_longest() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.1, 0.8).unwrap();
     client.reconnect_jitter_set(0.0).unwrap();
     let journal = Journal::of(&client);
@@ -104,7 +103,7 @@ fn b5_03_a_broker_that_returns_is_found_at_the_next_attempt(kind: BrokerKind) {
 #[test]
 fn b5_04_the_delay_starts_again_only_after_a_good_connection() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.1, 10).unwrap();
     client.reconnect_jitter_set(0.0).unwrap();
     client.connect(peer.address()).unwrap();
@@ -114,7 +113,7 @@ fn b5_04_the_delay_starts_again_only_after_a_good_connection() {
     assert_delays(&delays, &[0.1, 0.2, 0.4]);
     drop(client);
 
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.1, 10).unwrap();
     client.reconnect_jitter_set(0.0).unwrap();
     client.connect(peer.address()).unwrap();
@@ -131,7 +130,7 @@ fn b5_04_the_delay_starts_again_only_after_a_good_connection() {
 #[test]
 fn b5_05_the_delays_can_be_set() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.2, 0.5).unwrap();
     client.reconnect_jitter_set(0.0).unwrap();
     client.connect(peer.address()).unwrap();
@@ -143,7 +142,7 @@ fn b5_05_the_delays_can_be_set() {
 fn b5_06_the_wait_is_ended_at_once_by_disconnect_and_by_loop_stop() {
     for stop in [true, false] {
         let peer = Peer::listen();
-        let client = Client::new("b5");
+        let client = new_client("b5");
         client.reconnect_delay_set(60, 60).unwrap();
         let journal = Journal::of(&client);
         drop(started(&client, &peer));
@@ -164,7 +163,7 @@ fn b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session(kin
     for (clean, second) in [(true, "connect 0"), (false, "connect 0 session")] {
         let broker = kind.start();
         let proxy = Proxy::start(broker.port(), Duration::ZERO);
-        let client = Client::builder("b5").clean_session(clean).build();
+        let client = builder("b5").clean_session(clean).build();
         client.reconnect_delay_set(0.05, 0.05).unwrap();
         let journal = Journal::of(&client);
         client.connect(("127.0.0.1", proxy.port())).unwrap();
@@ -179,7 +178,7 @@ fn b5_07_on_connect_tells_after_each_reconnection_whether_there_is_a_session(kin
 on_each_broker!(b5_07_a_broker_that_restarted_has_no_session);
 fn b5_07_a_broker_that_restarted_has_no_session(kind: BrokerKind) {
     let mut broker = kind.start();
-    let client = Client::builder("b5").clean_session(false).build();
+    let client = builder("b5").clean_session(false).build();
     client.reconnect_delay_set(0.05, 0.05).unwrap();
     let journal = Journal::of(&client);
     client.connect(broker.address()).unwrap();
@@ -195,7 +194,7 @@ fn b5_07_a_broker_that_restarted_has_no_session(kind: BrokerKind) {
 fn messages_around_a_loss(kind: BrokerKind, clean: bool) -> Vec<String> {
     let broker = kind.start();
     let proxy = Proxy::start(broker.port(), Duration::ZERO);
-    let client = Client::builder("b5").clean_session(clean).build();
+    let client = builder("b5").clean_session(clean).build();
     client.reconnect_delay_set(0.3, 0.3).unwrap();
     let journal = Journal::of(&client);
     client.connect(("127.0.0.1", proxy.port())).unwrap();
@@ -205,7 +204,7 @@ fn messages_around_a_loss(kind: BrokerKind, clean: bool) -> Vec<String> {
     proxy.cut();
     journal.wait_for(LOST);
 
-    let other = Client::new("other");
+    let other = new_client("other");
     other.connect_and_wait(broker.address(), 5).unwrap();
     other
         .publish_with("t", "meanwhile", 1, false)
@@ -247,7 +246,7 @@ fn b5_08_a_kept_session_delivers_what_was_published_meanwhile(kind: BrokerKind) 
 #[test]
 fn b5_09_publish_while_disconnected_keeps_qos_1_and_2_and_refuses_qos_0() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.2, 0.2).unwrap();
     let journal = Journal::of(&client);
     drop(started(&client, &peer));
@@ -270,7 +269,7 @@ fn b5_09_publish_while_disconnected_keeps_qos_1_and_2_and_refuses_qos_0() {
 #[test]
 fn b5_10_the_info_of_a_message_that_was_kept_tells_its_end() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.2, 0.2).unwrap();
     let journal = Journal::of(&client);
     drop(started(&client, &peer));
@@ -288,7 +287,7 @@ fn b5_10_the_info_of_a_message_that_was_kept_tells_its_end() {
 #[test]
 fn b5_11_subscribe_while_disconnected_is_accepted() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     client.reconnect_delay_set(0.2, 0.2).unwrap();
     let journal = Journal::of(&client);
     drop(started(&client, &peer));
@@ -323,7 +322,7 @@ fn b5_12_unacknowledged_messages_are_sent_again_in_order_and_with_dup() {
 fn b5_12_a_message_of_qos_2_that_was_received_is_only_released_where_the_session_was_kept() {
     let received = |answer: &[u8]| {
         let peer = Peer::listen();
-        let client = Client::builder("b5").clean_session(false).build();
+        let client = builder("b5").clean_session(false).build();
         client.reconnect_delay_set(0.05, 0.05).unwrap();
         let mut connection = started(&client, &peer);
         client.publish_with("t", "x", 2, false).unwrap();
@@ -365,7 +364,7 @@ fn b5_12_what_becomes_of_unacknowledged_messages_can_be_chosen() {
 #[test]
 fn b5_13_is_connected_is_true_between_connack_and_on_disconnect() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let s = Arc::clone(&seen);
     client.on_connect(move |client, _, _, _| s.lock().unwrap().push(client.is_connected()));
@@ -390,7 +389,7 @@ fn b5_13_is_connected_is_true_between_connack_and_on_disconnect() {
 #[test]
 fn b5_14_without_a_loop_publish_notices_a_dead_peer() {
     let peer = Peer::listen();
-    let client = Client::new("b5");
+    let client = new_client("b5");
     let journal = Journal::of(&client);
     let j = journal.clone();
     client.on_log(move |_, level, line| {

@@ -3,21 +3,21 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callmq::client::{Client, Error, Message};
+use callmq::client::{Error, Message};
 use crossbeam_channel::bounded;
 use interop::peer::Peer;
 use interop::{BrokerKind, on_each_broker};
 
 use crate::journal::Journal;
 use crate::packets::{
-    DUP, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, ack, publish, publish_with, started, stepped, suback,
-    subscribe,
+    DUP, PUBACK, PUBCOMP, PUBREC, PUBREL, QOS1, QOS2, RETAIN, ack, expect_refusal, new_client, publish,
+    publish_bytes, publish_with, started, stepped, suback, subscribe,
 };
 
 #[test]
 fn b7_01_a_filter_a_filter_with_qos_and_a_list_are_one_packet_each() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let mut connection = stepped(&client, &peer);
     assert_eq!(client.subscribe("t").unwrap().mid, 1);
     connection.expect(&subscribe(1, &[("t", 0)]));
@@ -30,7 +30,7 @@ fn b7_01_a_filter_a_filter_with_qos_and_a_list_are_one_packet_each() {
 #[test]
 fn b7_02_on_subscribe_gets_one_code_for_each_filter() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let journal = Journal::of(&client);
     let mut connection = started(&client, &peer);
     client.subscribe("t").unwrap();
@@ -47,7 +47,7 @@ fn b7_02_on_subscribe_gets_one_code_for_each_filter() {
 #[test]
 fn b7_03_wrong_filters_are_refused_and_change_nothing() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let mut connection = stepped(&client, &peer);
     for filter in ["", "a/#/b", "a+", "a#", "a\0b", &"x".repeat(65_536)] {
         let result = client.subscribe(filter);
@@ -80,11 +80,11 @@ fn b7_03_wrong_filters_are_refused_and_change_nothing() {
 #[test]
 fn b7_04_on_message_gets_every_field() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let (sender, messages) = bounded::<Message>(10);
     client.on_message(move |_, message| drop(sender.send(message.clone())));
     let mut connection = started(&client, &peer);
-    connection.send(b"\x31\x05\x00\x02t1\xff");
+    connection.send(&publish_bytes(RETAIN, "t1", b"\xff"));
     connection.send(&publish_with(DUP | QOS1, 77, "t2", "x"));
     let first = messages.recv_timeout(Duration::from_secs(5)).unwrap();
     assert_eq!((&*first.topic, &first.payload[..]), ("t1", &b"\xff"[..]));
@@ -103,7 +103,7 @@ fn b7_04_on_message_gets_every_field() {
 #[test]
 fn b7_05_a_message_is_acknowledged_when_on_message_has_returned() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let journal = Journal::new();
     let (go_on, wait) = bounded::<()>(0);
     let j = journal.clone();
@@ -132,7 +132,7 @@ fn b7_05_a_message_is_acknowledged_when_on_message_has_returned() {
 #[test]
 fn b7_05_a_message_of_qos_2_that_is_sent_twice_is_delivered_once() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let journal = Journal::of(&client);
     let mut connection = started(&client, &peer);
     connection.send(&publish_with(QOS2, 8, "t", "x"));
@@ -149,7 +149,7 @@ fn b7_05_a_message_of_qos_2_that_is_sent_twice_is_delivered_once() {
 #[test]
 fn b7_06_filter_callbacks_come_first_and_on_message_gets_the_rest() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let journal = Journal::of(&client);
     for filter in ["a/#", "a/+", "a/b", "c"] {
         let j = journal.clone();
@@ -179,7 +179,7 @@ fn b7_06_filter_callbacks_come_first_and_on_message_gets_the_rest() {
 on_each_broker!(b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag);
 fn b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag(kind: BrokerKind) {
     let broker = kind.start();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let s = Arc::clone(&seen);
     client.on_message(move |_, message| {
@@ -210,12 +210,12 @@ fn b7_07_only_what_was_retained_before_the_subscription_has_the_retain_flag(kind
 #[test]
 fn b7_08_a_topic_that_is_not_utf_8_ends_the_connection() {
     let peer = Peer::listen();
-    let client = Client::new("b7");
+    let client = new_client("b7");
     let journal = Journal::of(&client);
     let mut connection = stepped(&client, &peer);
     // paho-mqtt hands it on, and reading message.topic raises.
     connection.send(b"\x30\x06\x00\x03\xff\xfe\xfdx");
     assert!(matches!(client.loop_once(5), Err(Error::Protocol(_))));
-    connection.expect_close();
+    expect_refusal(&mut connection);
     assert_eq!(journal.count("message"), 0);
 }

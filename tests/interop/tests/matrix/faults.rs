@@ -102,7 +102,7 @@ static KNOWN: &[Known] = &[
         "has QoS 0 and 1"),
     always(Nats, &[V311], "$ topics", "hidden",
         "lets a wildcard in front match them"),
-    always(Nats, &[V311], "keep alive of 1 s", "connection lost",
+    now_and_then(Nats, &[V311], "keep alive of 1 s", "connection lost",
         "waits for one second, not for one and a half"),
 
     // RabbitMQ 3.10.8

@@ -19,6 +19,7 @@ pub const CHECKS: &[Row] = &[
     ("receive maximum of the server", ONLY_5, servers_receive_maximum),
     ("maximum packet of the client", ONLY_5, own_maximum_packet_size),
     ("subscription identifiers", ONLY_5, subscription_identifiers),
+    ("topic aliases", ONLY_5, topic_aliases),
     ("disconnect with will", ONLY_5, disconnect_with_will),
     ("reason: no subscribers", ONLY_5, no_subscribers),
     ("reason: no subscription", ONLY_5, no_subscription),
@@ -262,6 +263,29 @@ fn subscription_identifiers(site: &Site) -> Outcome {
         calls,
         [("all", "both"), ("all", "end"), ("all", "first"), ("one", "both")],
     )
+}
+
+/// A topic goes over the wire once, and then as a number.
+fn topic_aliases(site: &Site) -> Outcome {
+    let (one, two) = (site.topic("t/1"), site.topic("t/2"));
+    let (_listener, messages) = site.listener("a", &site.topic("t/#"), 1)?;
+    let proxy = Proxy::start(site.broker().port(), Duration::ZERO);
+    let client = site.known(site.builder("b").topic_alias_limit(2).build());
+    let welcome = welcomed(site, &client, site.through(&proxy))?;
+    let maximum = welcome.topic_alias_maximum().unwrap_or(0);
+    ensure!(maximum >= 2, "{maximum} aliases allowed");
+    for topic in [&one, &two, &one, &two, &one] {
+        publish(&client, topic, topic, 1)?;
+        let message = expect(&messages, topic)?;
+        same("topic", message.topic.as_str(), &**topic)?;
+    }
+    let nameless = |event: &Event| matches!(event, Event::FromClient(packet) if packet[0] >> 4 == 3 && packet[2..4] == [0, 0]);
+    let count = proxy
+        .records()
+        .iter()
+        .filter(|record| nameless(&record.event))
+        .count();
+    same("messages without a topic", count, 3)
 }
 
 /// A DISCONNECT that asks for the will.

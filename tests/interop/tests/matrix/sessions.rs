@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use callmq::client::ProtocolVersion::V31;
-use callmq::client::{Client, ConnectOptions, Message, Properties, Property, ReasonCode};
+use callmq::client::{Client, ConnectOptions, Message, Messages, Properties, Property, ReasonCode};
 use interop::Proxy;
 
 use crate::site::{Outcome, Site, deliver, endings, ensure, expect, expect_all, granted, publish, told};
@@ -19,40 +19,43 @@ pub const CHECKS: &[Row] = &[
     ),
     ("session is thrown away", ALL, is_thrown_away),
     ("session expiry", ONLY_5, expires),
-    ("session ends without expiry", ONLY_5, ends_without_expiry),
+    (
+        "session ends with the connection",
+        ONLY_5,
+        ends_with_the_connection,
+    ),
     ("session expiry at the end", ONLY_5, expires_as_told_at_the_end),
     ("message expiry", ONLY_5, messages_expire),
     ("rest of a message's expiry", ONLY_5, remaining_expiry),
 ];
 
 /// A client that has subscribed with QoS 1 in a lasting session, and is gone.
-fn left(site: &Site, topic: &str, options: ConnectOptions) -> Outcome<Client> {
-    let client = site.lasting_client("a");
+fn left(site: &Site, topic: &str, options: ConnectOptions) -> Outcome {
+    let client = site.known(site.lasting("a").build());
     let ends = endings(&client);
     let flags = site.join_with(&client, options)?;
     ensure!(!flags.session_present, "a session of a client that is new");
     granted(client.subscribe((topic, 1))?.wait(5)?, 1)?;
     client.disconnect()?;
-    told("the end", &ends)?;
-    Ok(client)
+    told("the end", &ends).map(drop)
 }
 
-/// The client comes again, as a program that has been started anew would.
-fn back(site: &Site, options: ConnectOptions) -> Outcome<(Client, callmq::client::Messages, bool)> {
-    let client = site.lasting_client("a");
+/// The client comes again, as a program that has been started anew would; whether there is a session.
+fn back(site: &Site) -> Outcome<(Client, Messages, bool)> {
+    let client = site.known(site.lasting("a").build());
     let messages = client.messages(100);
-    let flags = site.join_with(&client, options)?;
+    let flags = site.join(&client)?;
     Ok((client, messages, flags.session_present))
 }
 
 fn is_kept(site: &Site) -> Outcome {
     let topic = site.topic("t");
-    left(site, &topic, site.lasting(site.options()))?;
+    left(site, &topic, site.options())?;
     let speaker = site.joined("b")?;
     for payload in ["1", "2", "3"] {
         publish(&speaker, &topic, payload, 1)?;
     }
-    let (_client, messages, present) = back(site, site.lasting(site.options()))?;
+    let (_client, messages, present) = back(site)?;
     ensure!(present || site.version == V31, "no session present");
     expect_all(&messages, &["1", "2", "3"])?;
     // And the subscription is still there.
@@ -64,12 +67,7 @@ fn is_kept(site: &Site) -> Outcome {
 fn survives_a_broken_connection(site: &Site) -> Outcome {
     let topic = site.topic("t");
     let proxy = Proxy::start(site.broker().port(), Duration::ZERO);
-    let client = site.known(
-        site.builder("a")
-            .clean_session(false)
-            .reconnect_on_failure(true)
-            .build(),
-    );
+    let client = site.known(site.lasting("a").reconnect_on_failure(true).build());
     // Time enough for the others to publish.
     client.reconnect_delay_set(0.5, 0.5)?;
     let (messages, ends) = (client.messages(100), endings(&client));
@@ -77,7 +75,7 @@ fn survives_a_broken_connection(site: &Site) -> Outcome {
     client.on_connect(move |_, flags, _, _| {
         let _ = sender.send(flags.session_present);
     });
-    site.join_with(&client, site.lasting(site.through(&proxy)))?;
+    site.join_with(&client, site.through(&proxy))?;
     granted(client.subscribe((&*topic, 1))?.wait(5)?, 1)?;
     ensure!(
         !told("the first CONNACK", &welcomes)?,
@@ -100,7 +98,7 @@ fn survives_a_broken_connection(site: &Site) -> Outcome {
 
 fn is_thrown_away(site: &Site) -> Outcome {
     let topic = site.topic("t");
-    left(site, &topic, site.lasting(site.options()))?;
+    left(site, &topic, site.options())?;
     let client = site.client("a");
     let messages = client.messages(10);
     let flags = site.join(&client)?;
@@ -112,41 +110,30 @@ fn is_thrown_away(site: &Site) -> Outcome {
     expect(&messages, "end").map(drop)
 }
 
-fn with_expiry(site: &Site, seconds: Option<u32>) -> ConnectOptions {
-    let properties = seconds.map(Property::SessionExpiryInterval);
-    site.options().clean_start(false).properties(
-        properties
-            .into_iter()
-            .fold(Properties::default(), Properties::with),
-    )
-}
-
 fn expires(site: &Site) -> Outcome {
-    let topic = site.topic("t");
-    left(site, &topic, with_expiry(site, Some(1)))?;
+    left(site, &site.topic("t"), site.options().session_expiry(1))?;
     thread::sleep(Duration::from_millis(2_500));
-    let (_, _, present) = back(site, with_expiry(site, Some(1)))?;
+    let (_, _, present) = back(site)?;
     ensure!(!present, "an expired session is present");
     Ok(())
 }
 
 /// DISCONNECT may take back what CONNECT asked for.
 fn expires_as_told_at_the_end(site: &Site) -> Outcome {
-    let client = site.lasting_client("a");
+    let client = site.known(site.lasting("a").build());
     let ends = endings(&client);
-    site.join_with(&client, site.lasting(site.options()))?;
+    site.join(&client)?;
     let at_once = Properties::default().with(Property::SessionExpiryInterval(0));
     client.disconnect_with(ReasonCode::NORMAL_DISCONNECTION, at_once)?;
     told("the end", &ends)?;
-    let (_, _, present) = back(site, site.lasting(site.options()))?;
+    let (_, _, present) = back(site)?;
     ensure!(!present, "a session that was given up is present");
     Ok(())
 }
 
-fn ends_without_expiry(site: &Site) -> Outcome {
-    let topic = site.topic("t");
-    left(site, &topic, with_expiry(site, None))?;
-    let (_, _, present) = back(site, with_expiry(site, None))?;
+fn ends_with_the_connection(site: &Site) -> Outcome {
+    left(site, &site.topic("t"), site.options().session_expiry(0))?;
+    let (_, _, present) = back(site)?;
     ensure!(
         !present,
         "a session that was to end with its connection is present"
@@ -161,22 +148,22 @@ fn expiring(topic: &str, payload: &str, seconds: u32) -> Message {
 
 fn messages_expire(site: &Site) -> Outcome {
     let topic = site.topic("t");
-    left(site, &topic, site.lasting(site.options()))?;
+    left(site, &topic, site.options())?;
     let speaker = site.joined("b")?;
     deliver(&speaker, expiring(&topic, "short-lived", 1), 1)?;
     deliver(&speaker, expiring(&topic, "long-lived", 60), 1)?;
     thread::sleep(Duration::from_millis(2_500));
-    let (_client, messages, _) = back(site, site.lasting(site.options()))?;
+    let (_client, messages, _) = back(site)?;
     expect(&messages, "long-lived").map(drop)
 }
 
 fn remaining_expiry(site: &Site) -> Outcome {
     let topic = site.topic("t");
-    left(site, &topic, site.lasting(site.options()))?;
+    left(site, &topic, site.options())?;
     let speaker = site.joined("b")?;
     deliver(&speaker, expiring(&topic, "x", 60), 1)?;
     thread::sleep(Duration::from_millis(1_500));
-    let (_client, messages, _) = back(site, site.lasting(site.options()))?;
+    let (_client, messages, _) = back(site)?;
     let rest = expect(&messages, "x")?.properties.message_expiry_interval();
     ensure!(
         rest.is_some_and(|rest| (50..60).contains(&rest)),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use callmq::client::{
     Client, ClientBuilder, ConnectFlags, ConnectOptions, DisconnectFlags, Message, Messages, Properties,
-    Property, ProtocolVersion, ReasonCode,
+    ProtocolVersion, ReasonCode,
 };
 use crossbeam_channel::{Receiver, unbounded};
 use interop::mosquitto::PASSWORD;
@@ -14,8 +14,8 @@ use interop::{Proxy, Running};
 /// How long a check waits for something that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a session lasts that is to outlive its connection, in seconds.
-const LASTING: u32 = 120;
+/// How long a session lasts that is to outlive its connection.
+const LASTING: Duration = Duration::from_secs(120);
 
 /// What a check returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -121,21 +121,14 @@ impl<'a> Site<'a> {
         ConnectOptions::new(("127.0.0.1", port))
     }
 
-    /// The same for a session that outlives its connection.
-    pub fn lasting(&self, options: ConnectOptions) -> ConnectOptions {
+    /// The settings of a client whose session outlives its connections.
+    pub fn lasting(&self, name: &str) -> ClientBuilder {
+        let builder = self.builder(name).clean_session(false);
         if self.is_v5() {
-            let lasting = Property::SessionExpiryInterval(LASTING);
-            options
-                .clean_start(false)
-                .properties(Properties::default().with(lasting))
+            builder.session_expiry(LASTING)
         } else {
-            options
+            builder
         }
-    }
-
-    /// A client whose session outlives its connections.
-    pub fn lasting_client(&self, name: &str) -> Client {
-        self.known(self.builder(name).clean_session(false).build())
     }
 
     /// Connects a client and starts its loop.
