@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
@@ -31,27 +31,24 @@ pub(crate) type ReconnectIf = dyn FnMut(&Client, &super::DisconnectReason, u32) 
 
 /// The place of one closure.
 pub(crate) struct Slot<F: ?Sized> {
-    closure: Mutex<Kept<F>>,
+    closure: Mutex<Option<Box<F>>>,
     set: AtomicBool,
-}
-
-struct Kept<F: ?Sized> {
-    closure: Option<Box<F>>,
-    /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced.
-    generation: u64,
+    /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced. Changes
+    /// under the lock.
+    generation: AtomicU64,
 }
 
 impl<F: ?Sized> Slot<F> {
-    fn kept(&self) -> MutexGuard<'_, Kept<F>> {
+    fn kept(&self) -> MutexGuard<'_, Option<Box<F>>> {
         self.closure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, closure: Box<F>) {
         let previous = {
             let mut kept = self.kept();
-            kept.generation += 1;
+            self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(true, Ordering::Release);
-            kept.closure.replace(closure)
+            kept.replace(closure)
         };
         // Dropped without the lock: what it captured may call back into the client.
         drop(previous);
@@ -60,9 +57,9 @@ impl<F: ?Sized> Slot<F> {
     pub(crate) fn clear(&self) {
         let previous = {
             let mut kept = self.kept();
-            kept.generation += 1;
+            self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(false, Ordering::Release);
-            kept.closure.take()
+            kept.take()
         };
         drop(previous);
     }
@@ -82,37 +79,77 @@ impl<F: ?Sized> Slot<F> {
         name: &'static str,
         call: impl FnOnce(&mut F) -> Result<T>,
     ) -> Option<Result<T>> {
+        let mut held = self.hold()?;
+        Some(held.run(name, call))
+    }
+
+    /// Takes the closure out, to run it several times; `None` if there is none.
+    #[inline]
+    pub(crate) fn hold(&self) -> Option<Held<'_, F>> {
         if !self.is_set() {
             return None;
         }
-        let (mut closure, generation) = {
-            let mut kept = self.kept();
-            (kept.closure.take()?, kept.generation)
-        };
-        let result = guarded(name, || call(&mut closure));
         let mut kept = self.kept();
-        if kept.generation == generation {
-            kept.closure = Some(closure);
+        let closure = Some(kept.take()?);
+        Some(Held {
+            slot: self,
+            closure,
+            generation: self.generation.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// A closure taken out of its slot. Goes back when this is dropped, unless the slot was given another one meanwhile.
+pub(crate) struct Held<'a, F: ?Sized> {
+    slot: &'a Slot<F>,
+    closure: Option<Box<F>>,
+    generation: u64,
+}
+
+impl<F: ?Sized> Held<'_, F> {
+    /// Runs the closure. `name` is the callback's, for the error.
+    #[inline]
+    pub(crate) fn run<T>(
+        &mut self,
+        name: &'static str,
+        call: impl FnOnce(&mut F) -> Result<T>,
+    ) -> Result<T> {
+        let Some(closure) = &mut self.closure else {
+            return Err(Error::InvalidState("the callback is gone"));
+        };
+        guarded(name, || call(closure))
+    }
+
+    /// Whether the slot was not given another closure meanwhile.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.slot.generation.load(Ordering::Acquire) == self.generation
+    }
+}
+
+impl<F: ?Sized> Drop for Held<'_, F> {
+    fn drop(&mut self) {
+        let Some(closure) = self.closure.take() else { return };
+        let mut kept = self.slot.kept();
+        if self.is_current() {
+            *kept = Some(closure);
         } else {
             drop(kept);
-            // Replaced while it ran.
-            let _ = guarded(name, || {
+            // Replaced while it was out.
+            let _ = guarded("callback", || {
                 drop(closure);
                 Ok(())
             });
         }
-        Some(result)
     }
 }
 
 impl<F: ?Sized> Default for Slot<F> {
     fn default() -> Self {
         Self {
-            closure: Mutex::new(Kept {
-                closure: None,
-                generation: 0,
-            }),
+            closure: Mutex::new(None),
             set: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
         }
     }
 }

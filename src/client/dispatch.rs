@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::callbacks::guarded;
+use super::callbacks::{Held, OnMessage, guarded};
 use super::driver::Driver;
 use super::shared::{Core, Happening, Phase, Shared};
 use super::slow_callbacks::Watch;
@@ -45,7 +45,12 @@ impl Shared {
         loop {
             while let Some(event) = driver.batch.pop_front() {
                 count += 1;
-                self.deliver(&client, driver, &mut watch, event);
+                match event {
+                    Event::Message(received) => {
+                        count += self.deliver_messages(&client, driver, &mut watch, received);
+                    }
+                    event => self.deliver(&client, driver, &mut watch, event),
+                }
                 if !self.retry_waiting(driver) || self.must_leave() {
                     break;
                 }
@@ -68,8 +73,14 @@ impl Shared {
 
     /// Whether a loop that was asked to end has handed out for long enough: `loop_stop` waits for one callback, not for
     /// all that are due.
+    #[inline]
     pub(super) fn must_leave(&self) -> bool {
-        self.hurry.load(Ordering::Acquire) && self.lock().stop_asked.elapsed() > LEAVE_AFTER
+        self.hurry.load(Ordering::Acquire) && self.has_left_it_late()
+    }
+
+    #[cold]
+    fn has_left_it_late(&self) -> bool {
+        self.lock().stop_asked.elapsed() > LEAVE_AFTER
     }
 
     /// Fetches the next events of the session; `false` if there is nothing at all to hand out.
@@ -262,6 +273,67 @@ impl Shared {
         drop(core);
         logging::emit_line(self, &line);
         true
+    }
+
+    /// Hands out a message and those that follow it in the batch. Those for `on_message` alone, which are most of them,
+    /// find its closure at hand. Returns how many followed.
+    fn deliver_messages(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        first: Received,
+    ) -> u32 {
+        let callbacks = &self.callbacks;
+        let mut on_message = None;
+        let mut count = 0;
+        let mut received = first;
+        loop {
+            if !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() {
+                // The closure goes back before another one may run, which may set or clear it.
+                drop(on_message);
+                self.deliver_message(client, driver, watch, received);
+                return count;
+            }
+            if on_message.as_ref().is_none_or(|held: &Held<'_, OnMessage>| !held.is_current()) {
+                drop(on_message.take());
+                on_message = callbacks.message.hold();
+            }
+            let ticket = received.ticket;
+            let message = Message::received(received, driver.acknowledged);
+            let mut failed = false;
+            if let Some(on_message) = &mut on_message {
+                watch.enter(self, "on_message");
+                if let Err(error) = on_message.run("on_message", |f| f(client, &message)) {
+                    failed = true;
+                    self.keep_failure(Err(error));
+                }
+            }
+            drop(message);
+            if let Some(ticket) = ticket {
+                self.answered(driver, ticket, failed);
+            }
+            if self.must_leave() {
+                return count;
+            }
+            match driver.batch.pop_front() {
+                Some(Event::Message(next)) => received = next,
+                Some(other) => {
+                    driver.batch.push_front(other);
+                    return count;
+                }
+                None => return count,
+            }
+            count += 1;
+        }
+    }
+
+    /// The callbacks are done with a message.
+    fn answered(&self, driver: &mut Driver, ticket: AckTicket, failed: bool) {
+        let withheld = failed && self.withhold(ticket);
+        if !withheld && !driver.manual_ack {
+            self.handed_out(driver, Some(ticket));
+        }
     }
 
     fn deliver_message(

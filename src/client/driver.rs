@@ -40,8 +40,10 @@ pub(crate) struct Driver {
     epoch: u64,
     socket: Option<Arc<Socket>>,
     decoder: Decoder,
+    /// Where reads go; its length is how much one asks for. What came is copied to `input` and so takes no more room than
+    /// it needs, and nothing has to be cleared before the next read.
+    scratch: Vec<u8>,
     input: BytesMut,
-    read_size: usize,
     /// The socket may have something to read.
     readable: bool,
     /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
@@ -72,8 +74,8 @@ impl Default for Driver {
             epoch: 0,
             socket: None,
             decoder: Decoder::new(ProtocolVersion::V311),
+            scratch: Vec::new(),
             input: BytesMut::new(),
-            read_size: READ_MIN,
             readable: false,
             read_to_the_end: false,
             undecoded: false,
@@ -180,21 +182,22 @@ impl Driver {
         let Some(socket) = &self.socket else {
             return Ok(Some(0));
         };
-        let filled = self.input.len();
-        self.input.resize(filled + self.read_size, 0);
-        let result = socket.read(&mut self.input[filled..]);
-        let count = *result.as_ref().unwrap_or(&0);
-        self.input.truncate(filled + count);
-        match result {
+        if self.scratch.is_empty() {
+            self.scratch = vec![0; READ_MIN];
+        }
+        match socket.read(&mut self.scratch) {
             Ok(0) => Ok(None),
             Ok(count) => {
-                if count == self.read_size {
-                    self.read_size = (self.read_size * 2).min(READ_MAX);
+                let size = self.scratch.len();
+                self.input
+                    .extend_from_slice(self.scratch.get(..count).unwrap_or_default());
+                if count >= size {
+                    self.scratch.resize((size * 2).min(READ_MAX), 0);
                 } else {
                     // Less than asked for: the socket is empty, and reports when it is not.
                     self.readable = self.read_to_the_end || !socket.is_pollable();
-                    if count < self.read_size / 4 {
-                        self.read_size = (self.read_size / 2).max(READ_MIN);
+                    if count < size / 4 && size > READ_MIN {
+                        self.scratch.truncate(size / 2);
                     }
                 }
                 self.undecoded = true;

@@ -368,10 +368,20 @@ impl<T: Track> Session<T> {
         }
     }
     /// A packet arrived. On an error the client calls `disconnect(error.reason)` (MQTT 5.0) and closes.
+    #[inline]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
-        self.now = now;
-        self.wire.trace = self.settings.trace;
-        self.receive(now, packet)
+        match packet {
+            Packet::Publish(publish) if self.is_plain(&publish) => {
+                self.wire.counters.packets_received += 1;
+                self.deliver(publish, None);
+                Ok(())
+            }
+            packet => {
+                self.now = now;
+                self.wire.trace = self.settings.trace;
+                self.receive(now, packet)
+            }
+        }
     }
     /// `count` more bytes of the output went to the socket: QoS 0 messages end, the keep alive moves on, queued
     /// messages move up.

@@ -285,7 +285,18 @@ impl<T: Track> Session<T> {
         }
     }
 
-    fn deliver(&mut self, publish: Publish, ticket: Option<AckTicket>) {
+    /// Whether a received message needs nothing but to be handed on: most of a stream of QoS 0 do.
+    #[inline]
+    pub(super) fn is_plain(&self, publish: &Publish) -> bool {
+        publish.qos == QoS::AtMostOnce
+            && publish.properties.is_empty()
+            && !publish.topic.is_empty()
+            && !self.settings.trace
+            && matches!(self.connection.link, Link::Settling | Link::Open)
+    }
+
+    #[inline]
+    pub(super) fn deliver(&mut self, publish: Publish, ticket: Option<AckTicket>) {
         self.wire.counters.messages_received[publish.qos as usize] += 1;
         self.wire.emit(Event::Message(Received { publish, ticket }));
     }
