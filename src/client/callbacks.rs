@@ -109,11 +109,7 @@ pub(crate) struct Held<'a, F: ?Sized> {
 impl<F: ?Sized> Held<'_, F> {
     /// Runs the closure. `name` is the callback's, for the error.
     #[inline]
-    pub(crate) fn run<T>(
-        &mut self,
-        name: &'static str,
-        call: impl FnOnce(&mut F) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn run<T>(&mut self, name: &'static str, call: impl FnOnce(&mut F) -> Result<T>) -> Result<T> {
         let Some(closure) = &mut self.closure else {
             return Err(Error::InvalidState("the callback is gone"));
         };
@@ -129,7 +125,9 @@ impl<F: ?Sized> Held<'_, F> {
 
 impl<F: ?Sized> Drop for Held<'_, F> {
     fn drop(&mut self) {
-        let Some(closure) = self.closure.take() else { return };
+        let Some(closure) = self.closure.take() else {
+            return;
+        };
         let mut kept = self.slot.kept();
         if self.is_current() {
             *kept = Some(closure);

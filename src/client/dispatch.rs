@@ -1,22 +1,17 @@
-//! Handing out what happened: log lines, callbacks, channels; and acknowledging what was handed out.
+//! Handing out what happened: log lines and callbacks. Received messages go on to `delivery`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError};
-
-use super::callbacks::{Held, OnMessage, guarded};
+use super::callbacks::guarded;
 use super::driver::Driver;
 use super::shared::{Core, Happening, Phase, Shared};
 use super::slow_callbacks::Watch;
 use super::{Client, ConnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
-use crate::session::{AckTicket, Event, Received, Trace};
-
-/// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
-const ACK_DELAY: Duration = Duration::from_millis(1);
+use crate::session::{Event, Trace};
 
 /// After this many events the loop looks at the socket again.
 const MANY: u32 = 256;
@@ -31,7 +26,7 @@ impl Shared {
         if !self.retry_waiting(driver) {
             return false;
         }
-        if driver.batch.is_empty() && !self.next_batch(driver) {
+        if driver.batch.is_empty() && driver.plain == 0 && !self.next_batch(driver) {
             // A message that waited for room may have been the last.
             let waited = !driver.acks.is_empty();
             self.acknowledge(driver);
@@ -43,14 +38,7 @@ impl Shared {
         self.in_user_code.store(true, Ordering::Release);
         let mut count = 0;
         loop {
-            while let Some(event) = driver.batch.pop_front() {
-                count += 1;
-                match event {
-                    Event::Message(received) => {
-                        count += self.deliver_messages(&client, driver, &mut watch, received);
-                    }
-                    event => self.deliver(&client, driver, &mut watch, event),
-                }
+            while self.deliver_next(&client, driver, &mut watch, &mut count) {
                 if !self.retry_waiting(driver) || self.must_leave() {
                     break;
                 }
@@ -66,9 +54,34 @@ impl Shared {
                 break;
             }
         }
+        // What follows in the input is looked at anew.
+        driver.plain = 0;
         self.in_user_code.store(false, Ordering::Release);
         drop(inside);
         true
+    }
+
+    /// Hands out the next event, or a run of messages. `false` if nothing is at hand.
+    fn deliver_next(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        count: &mut u32,
+    ) -> bool {
+        let next = match driver.batch.front() {
+            Some(Event::Message(_)) | None => None,
+            Some(_) => driver.batch.pop_front(),
+        };
+        let handed_out = match next {
+            Some(event) => {
+                self.deliver(client, driver, watch, event);
+                1
+            }
+            None => self.deliver_messages(client, driver, watch),
+        };
+        *count += handed_out;
+        handed_out > 0
     }
 
     /// Whether a loop that was asked to end has handed out for long enough: `loop_stop` waits for one callback, not for
@@ -115,7 +128,10 @@ impl Shared {
     /// Hands out one event.
     fn deliver(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, event: Event) {
         match event {
-            Event::Message(received) => self.deliver_message(client, driver, watch, received),
+            Event::Message(received) => {
+                let message = Message::received(received, driver.acknowledged);
+                self.deliver_message(client, driver, watch, message);
+            }
             Event::Trace(Trace::ReceivedConnAck { reason, .. })
                 if self.lock().another_way(reason).is_some() =>
             {
@@ -275,225 +291,6 @@ impl Shared {
         true
     }
 
-    /// Hands out a message and those that follow it in the batch. Those for `on_message` alone, which are most of them,
-    /// find its closure at hand. Returns how many followed.
-    fn deliver_messages(
-        self: &Arc<Self>,
-        client: &Client,
-        driver: &mut Driver,
-        watch: &mut Watch,
-        first: Received,
-    ) -> u32 {
-        let callbacks = &self.callbacks;
-        let mut on_message = None;
-        let mut count = 0;
-        let mut received = first;
-        loop {
-            if !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() {
-                // The closure goes back before another one may run, which may set or clear it.
-                drop(on_message);
-                self.deliver_message(client, driver, watch, received);
-                return count;
-            }
-            if on_message.as_ref().is_none_or(|held: &Held<'_, OnMessage>| !held.is_current()) {
-                drop(on_message.take());
-                on_message = callbacks.message.hold();
-            }
-            let ticket = received.ticket;
-            let message = Message::received(received, driver.acknowledged);
-            let mut failed = false;
-            if let Some(on_message) = &mut on_message {
-                watch.enter(self, "on_message");
-                if let Err(error) = on_message.run("on_message", |f| f(client, &message)) {
-                    failed = true;
-                    self.keep_failure(Err(error));
-                }
-            }
-            drop(message);
-            if let Some(ticket) = ticket {
-                self.answered(driver, ticket, failed);
-            }
-            if self.must_leave() {
-                return count;
-            }
-            match driver.batch.pop_front() {
-                Some(Event::Message(next)) => received = next,
-                Some(other) => {
-                    driver.batch.push_front(other);
-                    return count;
-                }
-                None => return count,
-            }
-            count += 1;
-        }
-    }
-
-    /// The callbacks are done with a message.
-    fn answered(&self, driver: &mut Driver, ticket: AckTicket, failed: bool) {
-        let withheld = failed && self.withhold(ticket);
-        if !withheld && !driver.manual_ack {
-            self.handed_out(driver, Some(ticket));
-        }
-    }
-
-    fn deliver_message(
-        self: &Arc<Self>,
-        client: &Client,
-        driver: &mut Driver,
-        watch: &mut Watch,
-        received: Received,
-    ) {
-        let ticket = received.ticket;
-        let message = Message::received(received, driver.acknowledged);
-        let message = match self.take_response(client, message) {
-            Err(message) => message,
-            // The application never sees it.
-            Ok(()) => return ticket.map_or((), |ticket| self.done_with(driver, ticket)),
-        };
-        let filters = &self.callbacks.filters;
-        let mut failed = false;
-        driver.matching.clear();
-        if !filters.is_empty() {
-            filters.matching(&message, &mut driver.matching);
-        }
-        if driver.matching.is_empty() {
-            watch.enter(self, "on_message");
-            let run = self.callbacks.message.run("on_message", |f| f(client, &message));
-            failed = run.is_err();
-            self.keep_failure(run);
-        } else {
-            watch.enter(self, "message callback");
-            for index in 0..driver.matching.len() {
-                let entry = Arc::clone(&driver.matching[index]);
-                let run = entry.slot.run("message callback", |f| f(client, &message));
-                if let Err(error) = run {
-                    if let Error::Callback { message, .. } = &error {
-                        logging::emit_line(self, &log_lines::filter_callback_failed(&entry.filter, message));
-                    }
-                    self.keep_error(error);
-                    failed = true;
-                }
-            }
-            driver.matching.clear();
-        }
-        let senders = self.send_to_receivers(&message);
-        let withheld = match ticket {
-            Some(ticket) if failed => self.withhold(ticket),
-            _ => false,
-        };
-        let ticket = ticket.filter(|_| !withheld);
-        if senders.is_empty() {
-            self.handed_out(driver, ticket);
-        } else {
-            driver.waiting = Some(Waiting {
-                message,
-                senders,
-                ticket,
-            });
-        }
-    }
-
-    /// A callback failed on the message: it is not acknowledged, unless failures are to be passed over.
-    fn withhold(&self, ticket: AckTicket) -> bool {
-        let mut core = self.lock();
-        let withheld = !core.suppress_exceptions;
-        if withheld {
-            core.session.withhold(ticket);
-        }
-        withheld
-    }
-
-    /// The message is with everybody who gets it: it can be acknowledged, here or by the application.
-    fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
-        let Some(ticket) = ticket else { return };
-        if driver.manual_ack {
-            self.lock().session.taken(ticket);
-        } else {
-            self.done_with(driver, ticket);
-        }
-    }
-
-    /// Acknowledges the message, with others or by itself.
-    fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
-        driver.acks.push(ticket);
-        // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
-        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
-        if late || driver.prompt_acks {
-            self.acknowledge(driver);
-            drop(self.flush(self.lock()));
-        }
-    }
-
-    /// Puts the message into each channel of `messages`; gives back those that had no room.
-    fn send_to_receivers(&self, message: &Message) -> Vec<Sender<Message>> {
-        if self.callbacks.receivers.is_empty() {
-            return Vec::new();
-        }
-        let mut senders = self.callbacks.receivers.snapshot();
-        senders.retain(|sender| !self.send_to(sender, message));
-        senders
-    }
-
-    /// Whether the message needs no further try: it is in the channel, or the channel is gone.
-    fn send_to(&self, sender: &Sender<Message>, message: &Message) -> bool {
-        match sender.try_send(message.clone()) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => false,
-            Err(TrySendError::Disconnected(_)) => {
-                self.callbacks.receivers.remove(sender);
-                true
-            }
-        }
-    }
-
-    /// Tries again to hand out the message that a channel had no room for. Whether that is done.
-    fn retry_waiting(&self, driver: &mut Driver) -> bool {
-        let Some(mut waiting) = driver.waiting.take() else {
-            return true;
-        };
-        {
-            let mut core = self.lock();
-            if core.gives_up(driver) {
-                // The end is told, whether or not the channel is read again.
-                if let Some(ticket) = waiting.ticket {
-                    core.session.withhold(ticket);
-                }
-                drop(core);
-                let topic = &waiting.message.topic;
-                let fate = match waiting.ticket {
-                    None => "was dropped",
-                    Some(_) => "is left to the next connection of the session",
-                };
-                log::warn!(target: "callmq", "a message on {topic} {fate}: its channel is full, its connection over");
-                return true;
-            }
-        }
-        waiting
-            .senders
-            .retain(|sender| !self.send_to(sender, &waiting.message));
-        if waiting.senders.is_empty() {
-            self.handed_out(driver, waiting.ticket);
-            true
-        } else {
-            driver.waiting = Some(waiting);
-            false
-        }
-    }
-
-    /// Acknowledges the messages that were handed out, in one go.
-    fn acknowledge(&self, driver: &mut Driver) {
-        if driver.acks.is_empty() {
-            return;
-        }
-        let now = self.now();
-        driver.acknowledged = now;
-        let mut core = self.lock();
-        for ticket in driver.acks.drain(..) {
-            // Fails where the connection has ended meanwhile: the server will send the message again.
-            let _ = core.session.acknowledge(now, ticket);
-        }
-    }
-
     /// Tells what happened beside the session.
     fn tell(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, happening: Happening) {
         match happening {
@@ -535,7 +332,7 @@ impl Shared {
         }
     }
 
-    fn keep_error(&self, error: Error) {
+    pub(super) fn keep_error(&self, error: Error) {
         let mut core = self.lock();
         if !core.suppress_exceptions {
             core.callback_error.get_or_insert(error);
@@ -564,11 +361,6 @@ enum AnotherWay {
 }
 
 impl Core {
-    /// Whether the connection of a message that waits for room is over by the user's wish.
-    pub(super) fn gives_up(&self, driver: &Driver) -> bool {
-        self.closing.is_some() || self.phase == Phase::Down || !driver.follows(self)
-    }
-
     fn another_way(&self, reason: ReasonCode) -> Option<AnotherWay> {
         let settings = &self.session.settings;
         if !self.reconnect_on_failure || self.running.is_none() {
@@ -581,14 +373,6 @@ impl Core {
             None
         }
     }
-}
-
-/// A message that one or more channels have no room for.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) message: Message,
-    pub(super) senders: Vec<Sender<Message>>,
-    ticket: Option<AckTicket>,
 }
 
 /// 22 characters of base 62, as paho makes them.

@@ -9,13 +9,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use mio::{Events, Poll, Token};
 
-use super::DisconnectReason;
-use super::dispatch::Waiting;
+use super::delivery::Waiting;
 use super::filters::FilterSlot;
+use super::input::Input;
 use super::shared::{Closing, Core, Happening, Shared};
+use super::{DisconnectReason, Message};
 use crate::codec::{Decoder, Packet, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{AckTicket, Event, Link, TimedOut};
@@ -23,10 +23,6 @@ use crate::transport::Socket;
 
 /// The waker's token; connections have their epoch.
 const WAKER: Token = Token(0);
-
-/// One read asks for at least this much, and for up to `READ_MAX` while the reads come back full.
-const READ_MIN: usize = 8 * 1024;
-const READ_MAX: usize = 64 * 1024;
 
 /// At most this many packets are handled under one lock.
 const BATCH: usize = 256;
@@ -40,10 +36,7 @@ pub(crate) struct Driver {
     epoch: u64,
     socket: Option<Arc<Socket>>,
     decoder: Decoder,
-    /// Where reads go; its length is how much one asks for. What came is copied to `input` and so takes no more room than
-    /// it needs, and nothing has to be cleared before the next read.
-    scratch: Vec<u8>,
-    input: BytesMut,
+    input: Input,
     /// The socket may have something to read.
     readable: bool,
     /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
@@ -53,6 +46,8 @@ pub(crate) struct Driver {
     undecoded: bool,
     /// What is being handed out.
     pub(super) batch: VecDeque<Event>,
+    /// So many messages may be taken straight from the input after the batch, see `Shared::next_plain`.
+    pub(super) plain: usize,
     /// Messages to acknowledge when the batch is handed out.
     pub(super) acks: Vec<AckTicket>,
     pub(super) matching: Vec<Arc<FilterSlot>>,
@@ -74,12 +69,12 @@ impl Default for Driver {
             epoch: 0,
             socket: None,
             decoder: Decoder::new(ProtocolVersion::V311),
-            scratch: Vec::new(),
-            input: BytesMut::new(),
+            input: Input::default(),
             readable: false,
             read_to_the_end: false,
             undecoded: false,
             batch: VecDeque::new(),
+            plain: 0,
             acks: Vec::new(),
             matching: Vec::new(),
             acknowledged: Instant::now(),
@@ -116,6 +111,7 @@ impl Driver {
             before = std::mem::replace(&mut self.socket, core.socket.clone());
             self.input.clear();
             self.undecoded = false;
+            self.plain = 0;
             // Its first reports may have come before we turned to it.
             self.readable = self.socket.is_some();
             self.read_to_the_end = true;
@@ -182,23 +178,12 @@ impl Driver {
         let Some(socket) = &self.socket else {
             return Ok(Some(0));
         };
-        if self.scratch.is_empty() {
-            self.scratch = vec![0; READ_MIN];
-        }
-        match socket.read(&mut self.scratch) {
-            Ok(0) => Ok(None),
-            Ok(count) => {
-                let size = self.scratch.len();
-                self.input
-                    .extend_from_slice(self.scratch.get(..count).unwrap_or_default());
-                if count >= size {
-                    self.scratch.resize((size * 2).min(READ_MAX), 0);
-                } else {
+        match self.input.read(|room| socket.read(room)) {
+            Ok((0, _)) => Ok(None),
+            Ok((count, filled)) => {
+                if !filled {
                     // Less than asked for: the socket is empty, and reports when it is not.
                     self.readable = self.read_to_the_end || !socket.is_pollable();
-                    if count < size / 4 && size > READ_MIN {
-                        self.scratch.truncate(size / 2);
-                    }
                 }
                 self.undecoded = true;
                 Ok(Some(count))
@@ -219,6 +204,7 @@ impl Driver {
         self.acks.clear();
         self.input.clear();
         self.undecoded = false;
+        self.plain = 0;
     }
 }
 
@@ -406,6 +392,12 @@ impl Shared {
             } else {
                 limit.min(BATCH)
             };
+            let unheard =
+                core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
+            if unheard && core.session.is_streaming() && driver.input.is_plain(&driver.decoder) {
+                driver.plain = limit;
+                return true;
+            }
             let mut handled = true;
             let before = core.session.output().len();
             match handle_packets(&mut core, driver, now, limit) {
@@ -426,6 +418,18 @@ impl Shared {
             return handled;
         }
         count > 0
+    }
+
+    /// The next message at the front of the input, if it is one that the session has nothing to do with (QoS 0, no
+    /// properties): a stream of them is handed out without the lock, and without a place in the batch.
+    #[inline(always)]
+    pub(super) fn next_plain(&self, driver: &mut Driver) -> Option<Message> {
+        driver.plain = driver.plain.checked_sub(1)?;
+        let message = driver.input.decode_plain(&driver.decoder)?;
+        // Only the driver counts.
+        let count = self.plain_received.load(Ordering::Relaxed);
+        self.plain_received.store(count + 1, Ordering::Relaxed);
+        Some(Message::plain(message, driver.acknowledged))
     }
 
     /// PINGREQ, and deadlines that have passed; those of the peer's answers if it is to be judged. One that floods us
@@ -507,7 +511,7 @@ fn handle_packets(
         if core.session.awaits_application() {
             return Ok(handled > 0);
         }
-        match driver.decoder.decode(&mut driver.input) {
+        match driver.input.decode(&mut driver.decoder) {
             Ok(None) => {
                 driver.undecoded = false;
                 return Ok(handled > 0);

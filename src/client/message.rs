@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::convert::IntoPayload;
 use super::payload::Payload;
-use crate::codec::{Properties, QoS, TopicName};
+use crate::codec::{PlainMessage, Properties, QoS, TopicName};
 use crate::session::{AckTicket, Outgoing, PayloadRef, Received};
 
 /// An application message.
@@ -98,6 +98,22 @@ impl Message {
             properties: publish.properties,
             timestamp: now,
             ticket,
+        }
+    }
+
+    /// A message of QoS 0 that arrived.
+    #[inline(always)]
+    pub(crate) fn plain(message: PlainMessage, now: Instant) -> Self {
+        Self {
+            topic: message.topic,
+            payload: Payload::from(message.payload),
+            qos: QoS::AtMostOnce,
+            retain: message.retain,
+            dup: false,
+            mid: 0,
+            properties: Properties::new(),
+            timestamp: now,
+            ticket: None,
         }
     }
 

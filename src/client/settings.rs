@@ -513,14 +513,15 @@ impl Shared {
         let counters = core.session.counters();
         let unwritten = core.unwritten();
         let (requests, late_responses) = self.requests.counts();
+        let plain = self.plain_received.load(Ordering::Relaxed);
         Stats {
             messages_sent: counters.messages_sent.iter().sum(),
-            messages_received: counters.messages_received.iter().sum(),
+            messages_received: plain + counters.messages_received.iter().sum::<u64>(),
             messages_acknowledged: counters.acknowledged,
             messages_resent: counters.resent,
             messages_dropped: counters.dropped,
             packets_sent: counters.packets_sent,
-            packets_received: counters.packets_received,
+            packets_received: plain + counters.packets_received,
             bytes_sent: counters.bytes_sent,
             bytes_received: counters.bytes_received,
             connects: counters.accepted,

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(super) logger: AtomicBool,
     /// The driver is running callbacks: it writes nothing until they return.
     pub(super) in_user_code: AtomicBool,
+    /// Messages that were handed out without the session, see `next_plain`.
+    pub(super) plain_received: AtomicU64,
     /// A loop is asked to end: after a moment, what it has not handed out yet is left to whoever drives next.
     pub(super) hurry: AtomicBool,
     /// The keep-alive thread is to write what waits if the callbacks take long.
@@ -284,6 +286,7 @@ impl Shared {
             stop_signal: Mutex::new(None),
             logger: AtomicBool::new(true),
             in_user_code: AtomicBool::new(false),
+            plain_received: AtomicU64::new(0),
             hurry: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
         })

@@ -1,8 +1,10 @@
 //! From received bytes to packets.
 
-use bytes::{Buf, BytesMut};
+use std::ops::Range;
 
-use super::plain_publish::PlainPublish;
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::plain_publish::{PlainMessage, PlainPublish};
 use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
@@ -72,35 +74,101 @@ impl Decoder {
     /// known has the reason `UNSUPPORTED_PROTOCOL_VERSION`.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+        let Some(mut found) = self.find(input)? else {
+            return Ok(None);
+        };
+        if found.payload.is_empty() {
+            input.advance(found.len);
+        } else {
+            input.advance(found.payload.start);
+            found.set_payload(input.split_to(found.payload.len()).freeze());
+        }
+        Ok(Some(found.packet))
+    }
+
+    /// Decodes the packet at the front of `range` of `input`, and takes it off the range. The payload of a PUBLISH is a
+    /// part of `input`.
+    pub(crate) fn decode_part(
+        &mut self,
+        input: &Bytes,
+        range: &mut Range<usize>,
+    ) -> Result<Option<Packet>, DecodeError> {
+        let Some(mut found) = self.find(part(input, range))? else {
+            return Ok(None);
+        };
+        if !found.payload.is_empty() {
+            let payload = range.start + found.payload.start..range.start + found.payload.end;
+            found.set_payload(input.slice(payload));
+        }
+        range.start += found.len;
+        Ok(Some(found.packet))
+    }
+
+    /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH of QoS 0 without properties whose Topic Name came
+    /// before.
+    #[inline(always)]
+    pub(crate) fn decode_plain(&self, input: &Bytes, range: &mut Range<usize>) -> Option<PlainMessage> {
+        let found = PlainPublish::find(
+            self.version,
+            self.max_packet_size,
+            part(input, range),
+            &self.topics,
+        )?;
+        if !found.is_at_most_once() {
+            return None;
+        }
+        let payload = found.payload();
+        let payload = if payload.is_empty() {
+            Bytes::new()
+        } else {
+            input.slice(range.start + payload.start..range.start + payload.end)
+        };
+        range.start += found.len();
+        Some(found.into_message(payload))
+    }
+
+    /// Whether [`decode_plain`](Self::decode_plain) would find one.
+    pub(crate) fn is_plain(&self, input: &[u8]) -> bool {
+        PlainPublish::find(self.version, self.max_packet_size, input, &self.topics)
+            .is_some_and(|found| found.is_at_most_once())
+    }
+
+    /// Reads the packet at the front of `input`, the payload of a PUBLISH apart.
+    #[inline]
+    fn find(&mut self, input: &[u8]) -> Result<Option<Found>, DecodeError> {
         match PlainPublish::find(self.version, self.max_packet_size, input, &self.topics) {
-            Some(publish) => Ok(Some(Packet::Publish(publish.take(input)))),
-            None => self.decode_any(input),
+            Some(found) => Ok(Some(Found {
+                len: found.len(),
+                payload: found.payload(),
+                packet: Packet::Publish(found.into_publish(Bytes::new())),
+            })),
+            None => self.find_any(input),
         }
     }
 
-    /// Decodes the first packet of `input`, whatever it is.
     #[inline(never)]
-    fn decode_any(&mut self, input: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+    fn find_any(&mut self, input: &[u8]) -> Result<Option<Found>, DecodeError> {
         let Some(header) = self.fixed_header(input)? else {
             return Ok(None);
         };
-        if header.packet_len() > input.len() {
+        let len = header.packet_len();
+        let Some(bytes) = input.get(..len) else {
             return Ok(None);
-        }
+        };
         if header.packet_type == PacketType::Publish {
-            return Publish::take(
-                self.version,
-                input,
-                header.len,
-                header.remaining_length,
-                &mut self.topics,
-            )
-            .map(|publish| Some(Packet::Publish(publish)));
+            let (publish, payload_len) = Publish::read(self.version, bytes, header.len, &mut self.topics)?;
+            return Ok(Some(Found {
+                packet: Packet::Publish(publish),
+                payload: len - payload_len..len,
+                len,
+            }));
         }
-        let body = input.get(header.len..header.packet_len()).unwrap_or_default();
-        let packet = self.read_packet(header.packet_type, body)?;
-        input.advance(header.packet_len());
-        Ok(Some(packet))
+        let body = bytes.get(header.len..).unwrap_or_default();
+        Ok(Some(Found {
+            packet: self.read_packet(header.packet_type, body)?,
+            payload: len..len,
+            len,
+        }))
     }
 
     /// Returns how many more bytes the packet at the front of `input` needs to be complete, for a caller who wants to
@@ -161,6 +229,29 @@ impl Decoder {
         };
         reader.end()?;
         Ok(packet)
+    }
+}
+
+fn part<'a>(input: &'a Bytes, range: &Range<usize>) -> &'a [u8] {
+    input.get(range.clone()).unwrap_or_default()
+}
+
+/// A packet at the front of the input.
+#[derive(Debug)]
+struct Found {
+    /// A PUBLISH has no payload yet.
+    packet: Packet,
+    /// Where the payload is; empty for packets that have none.
+    payload: Range<usize>,
+    /// Of the whole packet.
+    len: usize,
+}
+
+impl Found {
+    fn set_payload(&mut self, payload: Bytes) {
+        if let Packet::Publish(publish) = &mut self.packet {
+            publish.payload = payload;
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub use subscribe::{
 };
 pub use version::ProtocolVersion;
 
+pub(crate) use plain_publish::PlainMessage;
 pub(crate) use publish::{PublishHead, encode_publish_head, publish_packet_len};
 
 use std::num::NonZeroU16;

@@ -1,6 +1,6 @@
 //! PUBLISH and its acknowledgements.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::packet_type::{DUP, RETAIN};
 use super::property::Scope;
@@ -35,19 +35,15 @@ pub struct Publish {
 }
 
 impl Publish {
-    /// Takes the packet at the front of `input`, which is complete: `header_len` bytes of Fixed Header, then
-    /// `remaining_length` bytes.
-    pub(super) fn take(
+    /// Reads a whole packet, which has `header_len` bytes of Fixed Header. The payload is left empty; returns how many
+    /// bytes it has, which are the last ones.
+    pub(super) fn read(
         version: ProtocolVersion,
-        input: &mut BytesMut,
+        packet: &[u8],
         header_len: usize,
-        remaining_length: usize,
         topics: &mut TopicCache,
-    ) -> Result<Self, DecodeError> {
-        let mut header = Reader::new(
-            version,
-            input.get(..header_len + remaining_length).unwrap_or_default(),
-        );
+    ) -> Result<(Self, usize), DecodeError> {
+        let mut header = Reader::new(version, packet);
         let first = header.u8()?;
         header.take(header_len - 1)?;
         let Some(qos) = QoS::from_bits(first >> 1) else {
@@ -68,21 +64,16 @@ impl Publish {
         }
         let topic = header.obey(topics.name(name))?;
         let payload_len = header.len();
-        input.advance(header_len + remaining_length - payload_len);
-        let payload = if payload_len == 0 {
-            Bytes::new()
-        } else {
-            input.split_to(payload_len).freeze()
-        };
-        Ok(Self {
+        let publish = Self {
             dup: first & DUP != 0,
             qos,
             retain: first & RETAIN != 0,
             topic,
             packet_id,
             properties,
-            payload,
-        })
+            payload: Bytes::new(),
+        };
+        Ok((publish, payload_len))
     }
 
     /// The packet without its payload, to be written.

@@ -7,15 +7,18 @@ use crate::topic::TopicName;
 /// Names of the last messages. A name has one place, chosen by its bytes; the next name for that place replaces it.
 #[derive(Debug, Default)]
 pub(super) struct TopicCache {
-    names: [Option<TopicName>; PLACES],
+    names: [Option<(Ends, TopicName)>; PLACES],
 }
 
 impl TopicCache {
     /// Returns the Topic Name with these bytes if it is remembered. The empty name never is.
     #[inline]
     pub(super) fn known(&self, bytes: &[u8]) -> Option<TopicName> {
-        match &self.names[place(bytes)] {
-            Some(name) if name.as_str().as_bytes() == bytes => Some(name.clone()),
+        let ends = Ends::of(bytes);
+        match &self.names[ends.place()] {
+            Some((known, name)) if *known == ends && (ends.is_all() || name.as_str().as_bytes() == bytes) => {
+                Some(name.clone())
+            }
             _ => None,
         }
     }
@@ -30,9 +33,63 @@ impl TopicCache {
         check_wildcards(text, &rules::TOPIC_WILDCARD)?;
         let name = TopicName::from_checked(text);
         if (1..=LONGEST).contains(&bytes.len()) {
-            self.names[place(bytes)] = Some(name.clone());
+            let ends = Ends::of(bytes);
+            self.names[ends.place()] = Some((ends, name.clone()));
         }
         Ok(name)
+    }
+}
+
+/// The first and the last eight bytes of a name, and its length: all of a short one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+    len: usize,
+}
+
+impl Ends {
+    #[inline(always)]
+    fn of(bytes: &[u8]) -> Self {
+        let len = bytes.len();
+        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            Self { first, last, len }
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            Self {
+                first: first.into(),
+                last: last.into(),
+                len,
+            }
+        } else if let [first, .., last] = *bytes {
+            Self {
+                first: u64::from(first) << 8 | u64::from(bytes[len / 2]),
+                last: last.into(),
+                len,
+            }
+        } else {
+            let only = bytes.first().copied().unwrap_or(0).into();
+            Self {
+                first: only,
+                last: only,
+                len,
+            }
+        }
+    }
+
+    /// Whether there is nothing between them.
+    #[inline(always)]
+    fn is_all(self) -> bool {
+        self.len <= 16
+    }
+
+    /// Names differ at the end more often than not, or else near the beginning.
+    #[inline(always)]
+    fn place(self) -> usize {
+        let mixed = self.last ^ self.first.rotate_left(29);
+        // Multiplicative hashing: the product's highest bits depend on all bits.
+        (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PLACES.trailing_zeros())) as usize
     }
 }
 
@@ -43,17 +100,6 @@ pub(super) fn check_wildcards(topic: &str, rule: &'static Rule) -> Result<(), &'
     } else {
         Ok(())
     }
-}
-
-/// Names differ at the end more often than not, or else near the beginning.
-#[inline]
-fn place(bytes: &[u8]) -> usize {
-    let mixed = match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*last) ^ u64::from_le_bytes(*first).rotate_left(29),
-        _ => bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    };
-    // Multiplicative hashing: the product's highest bits depend on all bits.
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PLACES.trailing_zeros())) as usize
 }
 
 /// A power of two.
@@ -87,6 +133,22 @@ mod tests {
         }
         let known = texts.iter().filter(|text| cache.known(text.as_bytes()).is_some());
         assert!(known.count() >= 3);
+    }
+
+    #[test]
+    fn names_that_differ_anywhere_are_different() {
+        let base: Vec<u8> = (b'a'..=b'z').collect();
+        for len in 1..=base.len() {
+            let mut cache = TopicCache::default();
+            cache.name(&base[..len]).unwrap();
+            assert!(cache.known(&base[..len]).is_some());
+            for changed in 0..len {
+                let mut other = base[..len].to_vec();
+                other[changed] = b'/';
+                assert!(cache.known(&other).is_none(), "{len} {changed}");
+            }
+            assert!(cache.known(&base[..len - 1]).is_none());
+        }
     }
 
     #[test]

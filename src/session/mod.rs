@@ -383,6 +383,10 @@ impl<T: Track> Session<T> {
             }
         }
     }
+    /// Whether messages of QoS 0 without properties may be handed out as they come: they do not concern the session.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.connection.link == Link::Open && !self.settings.trace && !self.awaits_application()
+    }
     /// `count` more bytes of the output went to the socket: QoS 0 messages end, the keep alive moves on, queued
     /// messages move up.
     pub(crate) fn wrote(&mut self, now: Instant, count: usize) {

@@ -1,0 +1,255 @@
+//! Handing out received messages: to callbacks and channels; and acknowledging what was handed out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::callbacks::{Held, OnMessage};
+use super::driver::Driver;
+use super::shared::{Core, Phase, Shared};
+use super::slow_callbacks::Watch;
+use super::{Client, Message, log_lines, logging};
+use crate::error::{Error, Result};
+use crate::session::{AckTicket, Event};
+
+/// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
+const ACK_DELAY: Duration = Duration::from_millis(1);
+
+/// A message that one or more channels have no room for.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) message: Message,
+    pub(super) senders: Vec<Sender<Message>>,
+    ticket: Option<AckTicket>,
+}
+
+impl Shared {
+    /// Hands out the messages that come next. Those for `on_message` alone, which are most of them, find its closure at
+    /// hand. Returns how many there were.
+    pub(super) fn deliver_messages(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+    ) -> u32 {
+        let callbacks = &self.callbacks;
+        let mut on_message = None;
+        let mut count = 0;
+        while let Some(message) = self.next_message(driver) {
+            count += 1;
+            if !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() || self.requests.is_active() {
+                // The closure goes back before another one may run, which may set or clear it.
+                drop(on_message);
+                self.deliver_message(client, driver, watch, message);
+                return count;
+            }
+            if on_message
+                .as_ref()
+                .is_none_or(|held: &Held<'_, OnMessage>| !held.is_current())
+            {
+                drop(on_message.take());
+                on_message = callbacks.message.hold();
+            }
+            let run = match &mut on_message {
+                Some(on_message) => {
+                    watch.enter(self, "on_message");
+                    on_message.run("on_message", |f| f(client, &message))
+                }
+                None => Ok(()),
+            };
+            if run.is_err() || message.ticket.is_some() {
+                self.message_ran(driver, run, message.ticket);
+            }
+            if self.must_leave() {
+                return count;
+            }
+        }
+        count
+    }
+
+    /// The message that comes next, if it is a message.
+    #[inline(always)]
+    fn next_message(&self, driver: &mut Driver) -> Option<Message> {
+        match driver.batch.front() {
+            None => self.next_plain(driver),
+            Some(Event::Message(_)) => match driver.batch.pop_front() {
+                Some(Event::Message(received)) => Some(Message::received(received, driver.acknowledged)),
+                _ => None,
+            },
+            Some(_) => None,
+        }
+    }
+
+    /// The callback has returned.
+    fn message_ran(self: &Arc<Self>, driver: &mut Driver, run: Result<()>, ticket: Option<AckTicket>) {
+        let failed = run.is_err();
+        self.keep_failure(run);
+        let withheld = ticket.is_some_and(|ticket| failed && self.withhold(ticket));
+        self.handed_out(driver, ticket.filter(|_| !withheld));
+    }
+
+    pub(super) fn deliver_message(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        message: Message,
+    ) {
+        let ticket = message.ticket;
+        let message = match self.take_response(client, message) {
+            Err(message) => message,
+            // The application never sees it.
+            Ok(()) => return ticket.map_or((), |ticket| self.done_with(driver, ticket)),
+        };
+        let filters = &self.callbacks.filters;
+        let mut failed = false;
+        driver.matching.clear();
+        if !filters.is_empty() {
+            filters.matching(&message, &mut driver.matching);
+        }
+        if driver.matching.is_empty() {
+            watch.enter(self, "on_message");
+            let run = self.callbacks.message.run("on_message", |f| f(client, &message));
+            failed = run.is_err();
+            self.keep_failure(run);
+        } else {
+            watch.enter(self, "message callback");
+            for index in 0..driver.matching.len() {
+                let entry = Arc::clone(&driver.matching[index]);
+                let run = entry.slot.run("message callback", |f| f(client, &message));
+                if let Err(error) = run {
+                    if let Error::Callback { message, .. } = &error {
+                        logging::emit_line(self, &log_lines::filter_callback_failed(&entry.filter, message));
+                    }
+                    self.keep_error(error);
+                    failed = true;
+                }
+            }
+            driver.matching.clear();
+        }
+        let senders = self.send_to_receivers(&message);
+        let withheld = match ticket {
+            Some(ticket) if failed => self.withhold(ticket),
+            _ => false,
+        };
+        let ticket = ticket.filter(|_| !withheld);
+        if senders.is_empty() {
+            self.handed_out(driver, ticket);
+        } else {
+            driver.waiting = Some(Waiting {
+                message,
+                senders,
+                ticket,
+            });
+        }
+    }
+
+    /// A callback failed on the message: it is not acknowledged, unless failures are to be passed over.
+    fn withhold(&self, ticket: AckTicket) -> bool {
+        let mut core = self.lock();
+        let withheld = !core.suppress_exceptions;
+        if withheld {
+            core.session.withhold(ticket);
+        }
+        withheld
+    }
+
+    /// The message is with everybody who gets it: it can be acknowledged, here or by the application.
+    fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
+        let Some(ticket) = ticket else { return };
+        if driver.manual_ack {
+            self.lock().session.taken(ticket);
+        } else {
+            self.done_with(driver, ticket);
+        }
+    }
+
+    /// Acknowledges the message, with others or by itself.
+    fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
+        driver.acks.push(ticket);
+        // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
+        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+        if late || driver.prompt_acks {
+            self.acknowledge(driver);
+            drop(self.flush(self.lock()));
+        }
+    }
+
+    /// Puts the message into each channel of `messages`; gives back those that had no room.
+    fn send_to_receivers(&self, message: &Message) -> Vec<Sender<Message>> {
+        if self.callbacks.receivers.is_empty() {
+            return Vec::new();
+        }
+        let mut senders = self.callbacks.receivers.snapshot();
+        senders.retain(|sender| !self.send_to(sender, message));
+        senders
+    }
+
+    /// Whether the message needs no further try: it is in the channel, or the channel is gone.
+    fn send_to(&self, sender: &Sender<Message>, message: &Message) -> bool {
+        match sender.try_send(message.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => false,
+            Err(TrySendError::Disconnected(_)) => {
+                self.callbacks.receivers.remove(sender);
+                true
+            }
+        }
+    }
+
+    /// Tries again to hand out the message that a channel had no room for. Whether that is done.
+    pub(super) fn retry_waiting(&self, driver: &mut Driver) -> bool {
+        let Some(mut waiting) = driver.waiting.take() else {
+            return true;
+        };
+        {
+            let mut core = self.lock();
+            if core.gives_up(driver) {
+                // The end is told, whether or not the channel is read again.
+                if let Some(ticket) = waiting.ticket {
+                    core.session.withhold(ticket);
+                }
+                drop(core);
+                let topic = &waiting.message.topic;
+                let fate = match waiting.ticket {
+                    None => "was dropped",
+                    Some(_) => "is left to the next connection of the session",
+                };
+                log::warn!(target: "callmq", "a message on {topic} {fate}: its channel is full, its connection over");
+                return true;
+            }
+        }
+        waiting
+            .senders
+            .retain(|sender| !self.send_to(sender, &waiting.message));
+        if waiting.senders.is_empty() {
+            self.handed_out(driver, waiting.ticket);
+            true
+        } else {
+            driver.waiting = Some(waiting);
+            false
+        }
+    }
+
+    /// Acknowledges the messages that were handed out, in one go.
+    pub(super) fn acknowledge(&self, driver: &mut Driver) {
+        if driver.acks.is_empty() {
+            return;
+        }
+        let now = self.now();
+        driver.acknowledged = now;
+        let mut core = self.lock();
+        for ticket in driver.acks.drain(..) {
+            // Fails where the connection has ended meanwhile: the server will send the message again.
+            let _ = core.session.acknowledge(now, ticket);
+        }
+    }
+}
+
+impl Core {
+    /// Whether the connection of a message that waits for room is over by the user's wish.
+    pub(super) fn gives_up(&self, driver: &Driver) -> bool {
+        self.closing.is_some() || self.phase == Phase::Down || !driver.follows(self)
+    }
+}
