@@ -82,7 +82,7 @@ impl Core {
         let settings = &self.session.settings;
         let v5 = settings.version == ProtocolVersion::V5;
         let asked = if v5 {
-            settings.connect_properties.session_expiry_interval().unwrap_or(0)
+            self.session.session_expiry()
         } else if settings.clean_start {
             0
         } else {

@@ -253,7 +253,7 @@ impl Shared {
         if !driver.is_current(&core) {
             // Another one has taken its place, or it has ended.
         } else if reason.is_failure() {
-            self.lose(&mut core, DisconnectReason::Refused(reason));
+            self.lose_with(&mut core, DisconnectReason::Refused(reason), properties.clone());
         } else {
             core.session.release(self.now());
             // Some of what waited may have ended.

@@ -72,6 +72,8 @@ impl Client {
                 }
             }
         } else {
+            // Messages expire without a connection, too.
+            shared.handle_deadlines(true);
             shared.dispatch(&mut driver);
         }
         drop(shared.release(driver));

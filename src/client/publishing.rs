@@ -255,7 +255,13 @@ impl Shared {
         let (mut core, accepted) = self.accept(core, message)?;
         let info = match accepted {
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
-            Accepted::Tracked { mid, track } => MessageInfo::tracked(mid, track),
+            Accepted::Tracked { mid, track } => {
+                if !message.properties.is_empty() {
+                    // It may expire before anything else is due.
+                    self.wake();
+                }
+                MessageInfo::tracked(mid, track)
+            }
         };
         if core.session.dropped() != dropped {
             // Somebody may wait for one that has ended: it expired, or this one has taken its place.

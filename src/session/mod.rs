@@ -467,6 +467,11 @@ impl<T: Track> Session<T> {
         accepted.then_some((&self.connection.connack, &self.connection.limits))
     }
 
+    /// The Session Expiry Interval that the CONNECT asked for, in seconds.
+    pub(crate) fn session_expiry(&self) -> u32 {
+        self.connection.session_expiry
+    }
+
     // ---- how much there is ----
 
     pub(crate) fn counters(&self) -> Counters {

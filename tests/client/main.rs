@@ -12,15 +12,18 @@ mod clearing;
 mod connect;
 #[cfg(unix)]
 mod custom_streams;
+mod expiry_v5;
 mod external_loop;
 mod failing;
 mod farewell;
 mod incoming_limit;
 mod keep_alive;
+mod limits_v5;
 mod log;
 mod loops;
 mod messages;
 mod one_shot;
+mod own_limits_v5;
 mod publish;
 mod queue;
 mod reconnect;
