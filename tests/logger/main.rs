@@ -135,6 +135,35 @@ fn connections_and_their_ends_are_logged_at_info() {
 }
 
 #[test]
+fn messages_that_a_server_does_not_allow_are_logged_once() {
+    collect();
+    let broker = Broker::builder()
+        .retain(false)
+        .wildcard_subscriptions(false)
+        .listen("127.0.0.1:0")
+        .unwrap();
+    let client = mqtt::Client::builder("early").protocol(mqtt::MQTTv5).build();
+    for _ in 0..17 {
+        client.publish_with("t", "x", 1, true).unwrap();
+    }
+    client.subscribe("early/#").unwrap();
+    client.loop_start().unwrap();
+    client.connect_and_wait(&broker, PATIENCE).unwrap();
+    eventually("the messages are logged", || {
+        logged(
+            Level::Warn,
+            "17 messages were dropped: the server keeps no retained messages",
+        )
+    });
+    eventually("the subscription is logged", || {
+        logged(
+            Level::Warn,
+            "not subscribed to 'early/#': the server takes no filters with wildcards",
+        )
+    });
+}
+
+#[test]
 fn a_failing_callback_is_logged_at_error() {
     collect();
     let broker = listen();
