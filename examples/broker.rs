@@ -15,6 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => 1883,
     };
     let broker = Broker::builder()
+        .send_topic_aliases(true)
+        .response_information("responses")
         .on_log(|line| {
             // Who reads the log may stop reading it: no reason to stop the broker.
             let _ = writeln!(std::io::stdout(), "{line}");

@@ -126,6 +126,12 @@ impl BrokerBuilder {
         self
     }
 
+    /// Offers Response Information to the clients that ask for it: `base/CLIENT-ID` (MQTT 5.0). Defaults to none.
+    pub fn response_information(mut self, base: impl Into<String>) -> Self {
+        self.options.response_information = Some(base.into());
+        self
+    }
+
     /// Sets the longest time in seconds that a session stays after its connection, for all versions. Defaults to no
     /// limit.
     pub fn session_expiry_maximum(mut self, seconds: u32) -> Self {

@@ -26,6 +26,8 @@ pub(super) struct Options {
     /// Whether the broker uses Topic Aliases where the client allows it.
     pub(super) send_topic_aliases: bool,
     pub(super) server_keep_alive: Option<u16>,
+    /// What Response Information begins with.
+    pub(super) response_information: Option<String>,
     /// Seconds.
     pub(super) session_expiry_maximum: Option<u32>,
     pub(super) max_connections: usize,
@@ -57,6 +59,7 @@ impl Default for Options {
             topic_alias_maximum: 10,
             send_topic_aliases: false,
             server_keep_alive: None,
+            response_information: None,
             session_expiry_maximum: None,
             max_connections: 10_000,
             max_sessions: 10_000,

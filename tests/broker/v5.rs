@@ -99,6 +99,27 @@ fn a_message_carries_the_identifier_of_its_subscription() {
     });
 }
 
+/// [MQTT-3.1.2-28]: only a client that asks for Response Information gets any.
+#[test]
+fn response_information_is_for_those_who_ask() {
+    both_ways(
+        || Broker::builder().response_information("answers"),
+        |broker| {
+            for (properties, offered) in [(&b"\x19\x01"[..], true), (b"\x19\x00", false), (b"", false)] {
+                let mut peer = Peer::open(broker);
+                peer.send(&connect(5, "asks", CLEAN, 60, properties, &[]));
+                let mut told = b"\x20\x09\x00\x00\x06\x22\x00\x0A\x21\x00\x14".to_vec();
+                if offered {
+                    told[1] += 15;
+                    told[4] += 15;
+                    told.extend_from_slice(b"\x1A\x00\x0Canswers/asks");
+                }
+                peer.expect(&told);
+            }
+        },
+    );
+}
+
 #[test]
 fn a_client_does_not_send_subscription_identifiers() {
     both_ways(Broker::builder, |broker| {

@@ -18,6 +18,7 @@ struct Wishes {
     max_packet_size: usize,
     topic_alias_maximum: u16,
     authentication_method: bool,
+    response_information: bool,
 }
 
 impl State {
@@ -70,6 +71,10 @@ impl State {
             self.announce(&mut properties, wishes.session_expiry);
             if assigned {
                 properties.push(Property::AssignedClientIdentifier(client_id.to_owned()));
+            }
+            // Only where it was asked for [MQTT-3.1.2-28].
+            if let (Some(base), true) = (&self.options.response_information, wishes.response_information) {
+                properties.push(Property::ResponseInformation(format!("{base}/{client_id}")));
             }
         }
         let reason = ReasonCode::SUCCESS;
@@ -285,6 +290,7 @@ impl Wishes {
                 .unwrap_or(usize::MAX),
             topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
             authentication_method: properties.authentication_method().is_some(),
+            response_information: properties.request_response_information() == Some(true),
         }
     }
 }

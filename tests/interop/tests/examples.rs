@@ -1,0 +1,75 @@
+//! The examples of MQTT 5.0 run to their end against a real mosquitto and against the crate's own broker, and print what
+//! they promise.
+
+use std::process::Command;
+use std::time::Duration;
+
+use interop::program::{Program, example};
+use interop::{BrokerKind, on_each_broker};
+
+/// Runs an example against a broker of its own. Returns what it printed.
+fn printed(kind: BrokerKind, name: &str) -> String {
+    let broker = kind.start();
+    let program = Program::start(&mut Command::new(example(name)), broker.address().1, Vec::new());
+    let outcome = program.wait(Duration::from_secs(60));
+    assert!(
+        outcome.status.success(),
+        "{name}: {}\n{}{}\nthe broker's log:\n{}",
+        outcome.status,
+        outcome.stdout,
+        outcome.stderr,
+        broker.log().join("\n")
+    );
+    outcome.stdout
+}
+
+on_each_broker!(request_response);
+fn request_response(kind: BrokerKind) {
+    let text = printed(kind, "request_response");
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "12 squared is 144",
+            "responses come on callmq/response/square-client",
+            "1 squared is 1",
+            "2 squared is 4",
+            "3 squared is 9",
+            "4 squared is 16",
+            "5 squared is 25",
+            "nobody answers: timed out",
+        ]
+    );
+}
+
+on_each_broker!(shared_workers);
+fn shared_workers(kind: BrokerKind) {
+    let text = printed(kind, "shared_workers");
+    for job in 1..=9 {
+        let done = format!(" got paint wall {job} on callmq/examples/jobs/{job}");
+        assert_eq!(text.matches(&done).count(), 1, "{text}");
+    }
+    for worker in 1..=3 {
+        assert!(text.contains(&format!("worker-{worker} got ")), "{text}");
+    }
+    assert!(text.ends_with("9 jobs, each done once\n"), "{text}");
+}
+
+on_each_broker!(topic_aliases);
+fn topic_aliases(kind: BrokerKind) {
+    let text = printed(kind, "topic_aliases");
+    let bytes: Vec<u64> = text
+        .lines()
+        .filter_map(|line| line.strip_suffix(" bytes")?.rsplit(' ').next()?.parse().ok())
+        .collect();
+    assert!(bytes.len() == 2 && bytes[1] * 4 < bytes[0], "{text}");
+    assert_eq!(text.matches("the last reading is 99").count(), 2, "{text}");
+}
+
+on_each_broker!(manual_ack);
+fn manual_ack(kind: BrokerKind) {
+    let text = printed(kind, "manual_ack");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[..2], ["packed: 3 screws", "packed: 1 hammer"]);
+    assert!(lines[2].starts_with("refused: "), "{text}");
+    assert_eq!(lines[3..], ["packed: 12 nails", "left unacknowledged: 0"]);
+}
