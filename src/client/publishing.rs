@@ -87,9 +87,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0, and for an alias
-    /// over the server's Topic Alias Maximum; [`Error::NotConnected`] for an alias without a connection that is
-    /// accepted; [`Error::InvalidArgument`] for an empty topic with an alias that was not set on this connection.
+    /// As [`publish_with`](Self::publish_with); [`Error::NotSupported`] for properties before MQTT 5.0. With an alias:
+    /// [`Error::NotAllowed`] if it is over the server's Topic Alias Maximum, [`Error::NotConnected`] without a connection
+    /// that is accepted, [`Error::InvalidArgument`] for an empty topic if the alias was not set on this connection.
     ///
     /// ```no_run
     /// use callmq::client::{Client, MQTTv5, Message, Property};

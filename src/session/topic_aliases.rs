@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::wire::PublishPacket;
 use crate::codec::{Properties, Property, Publish, ReasonCode};
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{DecodeError, Error, Result, ServerLimit};
 use crate::topic::TopicName;
 
 /// The identifier of the property.
@@ -150,16 +150,11 @@ impl Sent {
     ///
     /// # Errors
     ///
-    /// `NotSupported` if the server does not accept the alias [MQTT-3.3.2-9]; `InvalidArgument` for an empty topic if
+    /// `NotAllowed` if the server does not accept the alias [MQTT-3.3.2-9]; `InvalidArgument` for an empty topic if
     /// the application has not set the alias on this connection.
     pub(super) fn check_by_hand(&self, topic: &str, alias: u16) -> Result<Option<TopicName>> {
-        if self.maximum == 0 {
-            return Err(Error::NotSupported("the server accepts no topic aliases"));
-        }
         if alias > self.maximum {
-            return Err(Error::NotSupported(
-                "the topic alias is over the server's Topic Alias Maximum",
-            ));
+            return Err(Error::NotAllowed(ServerLimit::TopicAliasMaximum));
         }
         if !topic.is_empty() {
             return Ok(None);

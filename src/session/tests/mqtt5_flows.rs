@@ -378,3 +378,65 @@ fn what_was_said_about_a_message_ends_with_its_connection() {
     }
     assert_eq!(bench.sent(), [ack_bytes(0x40, 1), ack_bytes(0x40, 2)].concat());
 }
+
+/// [MQTT-3.4.2-2], [MQTT-3.4.2-3], [MQTT-3.7.2-2], [MQTT-3.7.2-3]: what the server would find too large stays away: the
+/// user properties first, then the reason string; never the reason.
+#[test]
+fn what_is_said_about_a_message_fits_into_the_servers_packets() {
+    let mut bench = Bench::new(v5);
+    bench.session.open(bench.now);
+    let limit = Property::MaximumPacketSize(20).into();
+    bench.connack(false, ReasonCode::SUCCESS, limit).unwrap();
+    bench.session.release(bench.now);
+    bench.sent();
+    bench.events();
+    let user = Property::UserProperty("k".into(), "0123456789".into());
+    for (text, puback, pubcomp) in [
+        (
+            "no",
+            &b"\x40\x09\x00\x01\x87\x05\x1f\x00\x02no"[..],
+            &b"\x70\x09\x00\x02\x00\x05\x1f\x00\x02no"[..],
+        ),
+        ("not at all, never", b"\x40\x03\x00\x01\x87", b"\x70\x02\x00\x02"),
+    ] {
+        let once = at_least_once(&mut bench, 1);
+        let properties = why(text).with(user.clone());
+        bench
+            .session
+            .acknowledge_with(bench.now, once, ReasonCode::NOT_AUTHORIZED, properties.clone())
+            .unwrap();
+        assert_eq!(bench.sent(), puback);
+        let twice = exactly_once(&mut bench, 2);
+        bench
+            .session
+            .acknowledge_with(bench.now, twice, ReasonCode::SUCCESS, properties)
+            .unwrap();
+        assert_eq!(bench.sent(), pubcomp);
+    }
+}
+
+/// [MQTT-3.2.2-15]: an alias that would make the first packet too large is not set.
+#[test]
+fn no_alias_makes_a_packet_too_large() {
+    let mut bench = Bench::new(|settings| {
+        v5(settings);
+        settings.topic_alias_limit = 5;
+    });
+    bench.session.open(bench.now);
+    let limits = Properties::new()
+        .with(Property::MaximumPacketSize(24))
+        .with(Property::TopicAliasMaximum(5));
+    bench.connack(false, ReasonCode::SUCCESS, limits).unwrap();
+    bench.session.release(bench.now);
+    bench.sent();
+    let topic = "0123456789abcdefgh";
+    bench.publish(topic, "x", 0).unwrap();
+    let whole = bench.sent();
+    assert_eq!((whole.len(), whole[22]), (24, 0));
+    // It has no alias now either.
+    bench.publish(topic, "x", 0).unwrap();
+    assert_eq!(bench.sent(), whole);
+    bench.publish("shorter", "x", 0).unwrap();
+    bench.publish("shorter", "x", 0).unwrap();
+    assert_eq!(bench.sent()[16..], *b"\x30\x07\x00\x00\x03\x23\x00\x01x");
+}

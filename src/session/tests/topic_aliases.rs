@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::codec::{Packet, Property, ProtocolVersion, Publish};
-use crate::error::Error;
+use crate::error::{Error, ServerLimit};
 use crate::session::*;
 use crate::topic::TopicName;
 
@@ -358,7 +358,11 @@ fn an_alias_over_the_servers_maximum_is_refused() {
         let mut bench = automatic(0);
         connect(&mut bench, maximum);
         let refused = by_hand(&mut bench, "t", 5, 0);
-        assert!(matches!(refused, Err(Error::NotSupported(_))), "{refused:?}");
+        let limit = ServerLimit::TopicAliasMaximum;
+        assert!(
+            matches!(refused, Err(Error::NotAllowed(named)) if named == limit),
+            "{refused:?}"
+        );
         assert_eq!(bench.sent(), b"");
         let (mid, _) = bench.tracked("t", "x", 1);
         assert_eq!(mid, 1);
