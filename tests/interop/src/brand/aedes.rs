@@ -13,7 +13,8 @@ pub(super) fn start(_: &Path, ports: &Ports) -> Result<Start, String> {
     }
     let (user, password) = CREDENTIALS;
     // With limits of its own, so that there is something to announce and to obey.
-    let options = r#"{"topicAliasMaximum": 10, "receiveMaximum": 5, "keepaliveLimit": 60, "maximumPacketSize": 2000000}"#;
+    let options = r#"{"topicAliasMaximum": 10, "receiveMaximum": 5, "keepaliveLimit": 60,
+        "maximumPacketSize": 2000000, "responseInformation": "callmq/answers"}"#;
     let settings = format!(
         r#"{{"tcp": {}, "user": "{user}", "password": "{password}", "options": {options}}}"#,
         ports.mqtt

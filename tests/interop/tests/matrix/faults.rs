@@ -52,6 +52,8 @@ const V3: &[ProtocolVersion] = &[V31, V311];
 #[rustfmt::skip]
 static KNOWN: &[Known] = &[
     // mosquitto 2.0.11
+    always(Mosquitto, &[V5], "response information", "no Response Information",
+        "has none"),
     always(Mosquitto, &[V5], "take-over says so", "connection lost",
         "closes the connection without a DISCONNECT"),
     always(Mosquitto, V3, "1,000 of QoS 2", "instead of",
@@ -61,16 +63,24 @@ static KNOWN: &[Known] = &[
         "sends more than the client has allowed"),
 
     // callmq::testing::Broker
+    always(Embedded, &[V5], "maximum packet of the server", "is no limit",
+        "has none"),
+    always(Embedded, &[V5], "response information", "no Response Information",
+        "has none"),
     always(Embedded, &[V5], "server keep alive", "None",
         "has none"),
 
     // ejabberd 23.01
+    always(Ejabberd, &[V5], "maximum packet of the server", "is no limit",
+        "has none"),
+    always(Ejabberd, &[V5], "response information", "no Response Information",
+        "has none"),
     always(Ejabberd, &[V5], "message expiry", "short-lived",
         "delivers what has expired"),
     always(Ejabberd, &[V5], "rest of a message's expiry", "Some(60)",
         "does not count the time down"),
-    always(Ejabberd, &[V5], "shared subscriptions", "not connected",
-        "has none, and ends the connection with 0x9E"),
+    always(Ejabberd, &[V5], "shared subscriptions", "the server has no shared subscriptions",
+        "has none, and says so in its CONNACK"),
     always(Ejabberd, &[V5], "server keep alive", "Some(600)",
         "has none, and repeats what the client said"),
     always(Ejabberd, &[V5], "reason: no subscription", "[0] instead",
@@ -88,8 +98,8 @@ static KNOWN: &[Known] = &[
         "sends larger packets than the client has allowed"),
     always(Aedes, &[V5], "subscription identifiers", "calls: ",
         "sends one copy with one of two identifiers (against MQTT-3.3.4-3)"),
-    always(Aedes, &[V5], "shared subscriptions", "[158] instead",
-        "has none, and refuses the filter with 0x9E"),
+    always(Aedes, &[V5], "shared subscriptions", "the server has no shared subscriptions",
+        "has none, and says so in its CONNACK"),
     always(Aedes, &[V5], "reason: no subscribers", "0 instead of 16",
         "does not tell"),
 

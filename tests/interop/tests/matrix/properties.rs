@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use callmq::client::{Client, ConnectOptions, Message, Properties, Property, QoS, ReasonCode};
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, unbounded};
 use interop::Proxy;
 use interop::proxy::Event;
 
-use crate::site::{Outcome, Site, deliver, ensure, expect, granted, publish, same, told, welcomes};
+use crate::site::{Outcome, Site, deliver, endings, ensure, expect, granted, publish, same, told, welcomes};
 use crate::{ONLY_5, Row};
 
 pub const CHECKS: &[Row] = &[
@@ -15,9 +15,15 @@ pub const CHECKS: &[Row] = &[
     ("assigned client id", ONLY_5, assigned_client_id),
     ("server keep alive", ONLY_5, server_keep_alive),
     ("request and response", ONLY_5, request_and_response),
+    ("response information", ONLY_5, response_information),
     ("receive maximum of the client", ONLY_5, own_receive_maximum),
     ("receive maximum of the server", ONLY_5, servers_receive_maximum),
     ("maximum packet of the client", ONLY_5, own_maximum_packet_size),
+    (
+        "maximum packet of the server",
+        ONLY_5,
+        servers_maximum_packet_size,
+    ),
     ("subscription identifiers", ONLY_5, subscription_identifiers),
     ("topic aliases", ONLY_5, topic_aliases),
     ("disconnect with will", ONLY_5, disconnect_with_will),
@@ -103,35 +109,72 @@ fn no_subscription(site: &Site) -> Outcome {
     same("codes of UNSUBACK", codes, [0x11])
 }
 
-/// One client asks, the other answers, each knowing of the other what the properties say.
-fn request_and_response(site: &Site) -> Outcome {
-    let (questions, answers) = (site.topic("questions"), site.topic("answers"));
+/// A client that answers requests, and the response topics that it was told.
+fn worker(site: &Site, questions: &str) -> Outcome<(Client, Receiver<String>)> {
     let worker = site.client("b");
-    worker.on_message(|worker, question| {
-        let Some(topic) = question.properties.response_topic() else {
-            return Ok(());
-        };
-        let answer = Message::new(topic, format!("{}!", question.payload)).qos(QoS::AtLeastOnce);
-        let data = question.properties.correlation_data().cloned();
-        let properties = data.map(Property::CorrelationData).into_iter();
-        let properties = properties.fold(Properties::default(), Properties::with);
-        worker.publish_message(answer.properties(properties)).map(drop)
+    let (sender, topics) = unbounded();
+    worker.on_message(move |worker, question| {
+        let _ = sender.send(
+            question
+                .properties
+                .response_topic()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+        worker.reply(question, format!("{}!", question.payload))
     });
     site.join(&worker)?;
-    granted(worker.subscribe((&*questions, 1))?.wait(5)?, 1)?;
-    let (client, messages) = site.listener("a", &answers, 1)?;
-    for number in 0..3_u8 {
-        let properties = Properties::default()
-            .with(Property::ResponseTopic(answers.clone()))
-            .with(Property::CorrelationData(vec![number].into()));
-        let question = Message::new(&questions, number).properties(properties);
-        deliver(&client, question, 1)?;
+    granted(worker.subscribe((questions, 1))?.wait(5)?, 1)?;
+    Ok((worker, topics))
+}
+
+fn ask(client: &Client, questions: &str, number: u8) -> Outcome {
+    let question = Message::new(questions, number).qos(QoS::AtLeastOnce);
+    let answer = client.request_message(question, 5)?;
+    same("answer", answer.payload.to_str_lossy(), format!("{number}!"))
+}
+
+fn request_and_response(site: &Site) -> Outcome {
+    let questions = site.topic("questions");
+    let (_worker, topics) = worker(site, &questions)?;
+    let client = site.joined("a")?;
+    for number in 0..3 {
+        ask(&client, &questions, number)?;
     }
-    for number in 0..3_u8 {
-        let answer = expect(&messages, &format!("{number}!"))?;
-        let data = answer.properties.correlation_data().map(|data| data.to_vec());
-        same("Correlation Data", data, Some(vec![number]))?;
-    }
+    same("questions", topics.len(), 3)
+}
+
+/// The broker says what response topics may be made from.
+fn response_information(site: &Site) -> Outcome {
+    let questions = site.topic("questions");
+    let (_worker, topics) = worker(site, &questions)?;
+    let client = site.client("a");
+    let wanted = Properties::default().with(Property::RequestResponseInformation(1));
+    let welcome = welcomed(site, &client, site.options().properties(wanted))?;
+    let Some(information) = welcome.response_information() else {
+        return Err(crate::Failure::new("no Response Information"));
+    };
+    ask(&client, &questions, 7)?;
+    let topic = told("the response topic", &topics)?;
+    ensure!(
+        topic.starts_with(information),
+        "{topic} is not made from {information}"
+    );
+    Ok(())
+}
+
+/// A message that is larger than the broker takes is refused, and the connection stays.
+fn servers_maximum_packet_size(site: &Site) -> Outcome {
+    let client = site.client("a");
+    let ends = endings(&client);
+    let welcome = welcomed(site, &client, site.options())?;
+    let allowed = welcome.maximum_packet_size().unwrap_or(u32::MAX);
+    ensure!(allowed < 10_000_000, "{allowed} is no limit");
+    let topic = site.topic("t");
+    let result = deliver(&client, Message::new(&topic, vec![b'x'; allowed as usize]), 1);
+    ensure!(result.is_err(), "it was published");
+    publish(&client, &topic, "small", 1)?;
+    ensure!(ends.is_empty(), "the connection has ended");
     Ok(())
 }
 
@@ -150,7 +193,7 @@ fn own_receive_maximum(site: &Site) -> Outcome {
     }
     // A client that obeys the standard ends the connection when more come.
     while let Ok(message) = messages.recv(2) {
-        client.ack(&message)?;
+        let _ = client.ack(&message);
         if &message.payload == "9" {
             break;
         }
