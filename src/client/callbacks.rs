@@ -2,12 +2,17 @@
 //!
 //! A closure is taken out of its slot, run without any lock, and put back unless the slot was given another one
 //! meanwhile. So a callback may replace itself, and two threads never run the same closure.
+//!
+//! Most closures are run by the driver only, of which there is one. Those that calls of any thread run
+//! (`on_pre_connect` and the `on_socket_..`) take turns: who finds the closure running in another thread waits for it.
+//! A thread that is inside one of these closures does not wait: the other one may wait for this thread.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -36,6 +41,8 @@ pub(crate) struct Slot<F: ?Sized> {
     /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced. Changes
     /// under the lock.
     generation: AtomicU64,
+    /// Signals that the closure is back, or replaced.
+    back: Condvar,
 }
 
 impl<F: ?Sized> Slot<F> {
@@ -50,6 +57,7 @@ impl<F: ?Sized> Slot<F> {
             self.set.store(true, Ordering::Release);
             kept.replace(closure)
         };
+        self.back.notify_all();
         // Dropped without the lock: what it captured may call back into the client.
         drop(previous);
     }
@@ -61,6 +69,7 @@ impl<F: ?Sized> Slot<F> {
             self.set.store(false, Ordering::Release);
             kept.take()
         };
+        self.back.notify_all();
         drop(previous);
     }
 
@@ -89,7 +98,10 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return None;
         }
-        let mut kept = self.kept();
+        self.take(self.kept())
+    }
+
+    fn take(&self, mut kept: MutexGuard<'_, Option<Box<F>>>) -> Option<Held<'_, F>> {
         let closure = Some(kept.take()?);
         Some(Held {
             slot: self,
@@ -97,6 +109,35 @@ impl<F: ?Sized> Slot<F> {
             generation: self.generation.load(Ordering::Relaxed),
         })
     }
+
+    /// As [`run`](Self::run), for a closure that any thread may have to run: after the one that runs it now.
+    pub(crate) fn run_in_turn(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut F) -> Result<()>,
+    ) -> Result<()> {
+        if !self.is_set() {
+            return Ok(());
+        }
+        let mut kept = self.kept();
+        let waits = IN_TURN.get() == 0;
+        while waits && kept.is_none() && self.is_set() {
+            kept = self.back.wait(kept).unwrap_or_else(PoisonError::into_inner);
+        }
+        let Some(mut held) = self.take(kept) else {
+            return Ok(());
+        };
+        IN_TURN.set(IN_TURN.get() + 1);
+        let result = held.run(name, call);
+        drop(held);
+        IN_TURN.set(IN_TURN.get() - 1);
+        result
+    }
+}
+
+thread_local! {
+    /// How many closures that take turns the thread is in, of any client.
+    static IN_TURN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A closure taken out of its slot. Goes back when this is dropped, unless the slot was given another one meanwhile.
@@ -131,6 +172,8 @@ impl<F: ?Sized> Drop for Held<'_, F> {
         let mut kept = self.slot.kept();
         if self.is_current() {
             *kept = Some(closure);
+            drop(kept);
+            self.slot.back.notify_one();
         } else {
             drop(kept);
             // Replaced while it was out.
@@ -148,6 +191,7 @@ impl<F: ?Sized> Default for Slot<F> {
             closure: Mutex::new(None),
             set: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            back: Condvar::new(),
         }
     }
 }

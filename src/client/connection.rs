@@ -57,14 +57,10 @@ impl Shared {
     }
 
     fn open(self: &Arc<Self>, options: &ConnectOptions, epoch: u64, cancel: &Cancel) -> Result<()> {
-        if let Some(run) = self
-            .callbacks
-            .pre_connect
-            .run_for("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)))
-        {
-            self.log_failure(&run);
-            run?;
-        }
+        let slot = &self.callbacks.pre_connect;
+        let run = slot.run_in_turn("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)));
+        self.log_failure(&run);
+        run?;
         let authentication = self.auth_for_connect()?;
         let defaults = self.lock().dial_defaults.clone();
         let (socket, server) = dial(options, &defaults, cancel)?;
@@ -78,25 +74,25 @@ impl Shared {
             core.session.settings.check()?;
             self.adopt(&mut core, &mut socket, epoch)?
         };
-        if let Some(run) = self.callbacks.socket_open.run_for("on_socket_open", |f| {
+        let slot = &self.callbacks.socket_open;
+        let run = slot.run_in_turn("on_socket_open", |f| {
             self.call("on_socket_open", |c| f(c, &handle))
-        }) {
-            if run.is_err() {
-                self.log_failure(&run);
-                let mut core = self.lock();
-                if core.epoch == epoch {
-                    self.close_quietly(&mut core);
-                }
-                self.dispatch_inline(core);
-                return run;
+        });
+        if run.is_err() {
+            self.log_failure(&run);
+            let mut core = self.lock();
+            if core.epoch == epoch {
+                self.close_quietly(&mut core);
             }
+            self.dispatch_inline(core);
+            return run;
         }
         let logged = logging::logged(self);
         let mut core = self.lock();
         if core.epoch != epoch || core.socket.is_none() {
             drop(core);
             let slot = &self.callbacks.socket_close;
-            let run = slot.run("on_socket_close", |f| {
+            let run = slot.run_in_turn("on_socket_close", |f| {
                 self.call("on_socket_close", |c| f(c, &handle))
             });
             self.keep_failure(run);
@@ -233,7 +229,7 @@ impl Shared {
         drop(core);
         let handle = SocketHandle::new(socket);
         let slot = &self.callbacks.socket_register_write;
-        let run = slot.run("on_socket_register_write", |f| {
+        let run = slot.run_in_turn("on_socket_register_write", |f| {
             self.call("on_socket_register_write", |c| f(c, &handle))
         });
         self.keep_failure(run);
@@ -254,7 +250,7 @@ impl Shared {
         let handle = SocketHandle::new(socket);
         let slot = &self.callbacks.socket_unregister_write;
         let name = "on_socket_unregister_write";
-        let run = slot.run(name, |f| self.call(name, |client| f(client, &handle)));
+        let run = slot.run_in_turn(name, |f| self.call(name, |client| f(client, &handle)));
         self.keep_failure(run);
         self.lock()
     }

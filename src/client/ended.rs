@@ -18,14 +18,14 @@ impl Shared {
     pub(super) fn tell_socket_closed(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
         self.tell_unregister_write(client, handle);
         let slot = &self.callbacks.socket_close;
-        let run = slot.run("on_socket_close", |f| f(client, handle));
+        let run = slot.run_in_turn("on_socket_close", |f| f(client, handle));
         self.keep_failure(run);
     }
 
     fn tell_unregister_write(self: &Arc<Self>, client: &Client, handle: &SocketHandle) {
         if std::mem::take(&mut self.lock().write_registered) {
             let slot = &self.callbacks.socket_unregister_write;
-            let run = slot.run("on_socket_unregister_write", |f| f(client, handle));
+            let run = slot.run_in_turn("on_socket_unregister_write", |f| f(client, handle));
             self.keep_failure(run);
         }
     }

@@ -62,7 +62,8 @@ impl Client {
     /// ([`username_pw_set`](Client::username_pw_set)).
     ///
     /// Runs on the thread that connects: the loop's, or that of the call to [`connect`](Client::connect). An error
-    /// gives the attempt up. For what a callback may do see [`on_connect`](Client::on_connect).
+    /// gives the attempt up. Two threads that connect at once take turns; only for an attempt that a callback of this
+    /// kind (`on_pre_connect`, `on_socket_..`) makes itself it is not called while it runs. For what a callback may do see [`on_connect`](Client::on_connect).
     pub fn on_pre_connect<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client) -> R + Send + 'static,
@@ -194,7 +195,8 @@ impl Client {
 
     /// Calls `callback` when a socket was opened that an event loop of your own should watch for reading.
     ///
-    /// Runs before CONNECT is written. An error closes the connection; [`connect`](Client::connect) returns it.
+    /// Runs before CONNECT is written. An error closes the connection; [`connect`](Client::connect) returns it. Threads
+    /// take turns as for [`on_pre_connect`](Client::on_pre_connect).
     pub fn on_socket_open<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,

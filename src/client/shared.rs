@@ -23,7 +23,7 @@ use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::info::{Tracker, WrittenBytes};
 use super::requests::{Finished, Requests};
-use super::{CleanStart, Client, DisconnectReason, Transport};
+use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
@@ -440,6 +440,8 @@ impl Drop for Shared {
         core.session.abandon();
         core.end_reauthentication(Err(Error::NotConnected));
         core.line.end();
+        // The thread that keeps connections alive ends with the last client.
+        guard::look_again();
     }
 }
 

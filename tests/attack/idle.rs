@@ -148,6 +148,18 @@ fn connections_and_failures_leave_no_descriptor_and_no_thread() {
 }
 
 #[test]
+fn the_thread_that_pings_ends_with_the_last_client() {
+    in_a_process("idle::the_thread_that_pings_ends_with_the_last_client", || {
+        let before = threads();
+        let client = Client::new("a");
+        client.loop_start().unwrap();
+        assert!(threads() > before);
+        drop(client);
+        settled("threads", threads, before);
+    });
+}
+
+#[test]
 fn clients_with_nothing_to_do_do_nothing() {
     in_a_process("idle::clients_with_nothing_to_do_do_nothing", || {
         let broker = Broker::listen("127.0.0.1:0").unwrap();

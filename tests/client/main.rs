@@ -37,5 +37,6 @@ mod subscribe;
 mod subscriptions_v5;
 mod support;
 mod topic_aliases;
+mod turns;
 mod v5_sessions;
 mod wire_v5;
