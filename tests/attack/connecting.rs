@@ -14,6 +14,7 @@ use crate::tools::{
 fn a_slow_on_socket_open_does_not_lose_the_answer() {
     let peer = Peer::listen();
     let client = Client::new("a");
+    // While it runs, the loop looks for work several times.
     client.on_socket_open(|_, _| std::thread::sleep(Duration::from_millis(100)));
     client.loop_start().unwrap();
     client.connect(peer.address()).unwrap();

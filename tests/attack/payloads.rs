@@ -412,6 +412,7 @@ fn a_client_that_stopped_reading_goes_on_when_its_answers_leave() {
             });
         }
         scope.spawn(|| {
+            // In this time the answers, which nobody reads, may not pile up.
             thread::sleep(Duration::from_millis(300));
             assert!(client.stats().output_bytes < 1_000_000);
             let mut answers = 0;

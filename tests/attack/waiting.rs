@@ -78,7 +78,7 @@ fn what_others_do_to_a_message_reaches_the_one_that_waits_for_it() {
             let (client, info) = (client.clone(), info.clone());
             move || {
                 let waiting = thread::spawn(move || info.wait_for_publish(None));
-                // Long enough that it waits by now, in one way or the other.
+                // Nothing tells that it waits: by now it will, in one way or the other. If not, the test is easier.
                 thread::sleep(Duration::from_millis(20));
                 assert_eq!(client.drop_out_messages().len(), 1);
                 waiting.join().unwrap()
@@ -105,6 +105,7 @@ fn one_that_waits_for_a_queued_message_hears_that_another_took_its_place() {
     let info = client.publish_with("t", "1", 1, false).unwrap();
     let result = within(LONG, move || {
         let waiting = thread::spawn(move || info.wait_for_publish(None));
+        // As above.
         thread::sleep(Duration::from_millis(20));
         client.publish_with("t", "2", 1, false).unwrap();
         waiting.join().unwrap()
@@ -341,6 +342,7 @@ fn stopping_waits_for_one_callback_and_not_for_all_that_are_due() {
         let (entered, enter) = bounded(1);
         client.on_message(move |_, _| {
             tell(&entered);
+            // The pace of the callbacks: all that are due would take a second.
             thread::sleep(Duration::from_millis(5));
         });
         let received = client.messages(1000);
@@ -363,6 +365,7 @@ fn stopping_waits_for_one_callback_and_not_for_all_that_are_due() {
 fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
     let peer = Peer::listen();
     let (client, mut connection) = connected(&peer);
+    // The pace: slower than the publisher.
     client.on_publish(|_, _, _, _| thread::sleep(Duration::from_micros(50)));
     let received = client.messages(10);
     client.loop_start().unwrap();
@@ -435,6 +438,7 @@ fn with_a_clock_moved_by_hand_nothing_waits_for_ever() {
 fn a_flood_does_not_keep_a_stepping_client_from_pinging() {
     let peer = Peer::listen();
     let client = Client::new("a");
+    // The pace: all messages would take four seconds.
     client.on_message(|_, _| thread::sleep(Duration::from_millis(1)));
     let (host, port) = peer.address();
     client.connect((host, port, 1)).unwrap();

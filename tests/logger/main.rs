@@ -179,6 +179,7 @@ fn a_callback_that_holds_the_loop_is_named_in_a_warning() {
     collect();
     let broker = listen();
     let client = mqtt::Client::new("slow");
+    // As long as the warning needs to be due.
     client.on_unsubscribe(|_, _, _, _| thread::sleep(Duration::from_millis(1_050)));
     client.loop_start().unwrap();
     client.connect_and_wait(&broker, PATIENCE).unwrap();

@@ -344,6 +344,7 @@ fn b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever(kind: Brok
         client.connect(broker.address()).unwrap();
         client.loop_start().unwrap();
     }
+    // The time in which the losses are counted.
     thread::sleep(Duration::from_secs(2));
     let losses: usize = journals.iter().map(|journal| journal.count("disconnect")).sum();
     // With a delay that starts again after each CONNACK there would be about forty.

@@ -31,6 +31,7 @@ fn b10_01_a_client_that_only_publishes_still_pings() {
         if packet == PINGREQ {
             break start.elapsed();
         }
+        // The pace of the messages: never silent for as long as the keep alive.
         std::thread::sleep(Duration::from_millis(20));
     };
     // Nothing came from the peer for a second.

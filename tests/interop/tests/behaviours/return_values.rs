@@ -109,6 +109,7 @@ fn b4_06_loop_waits_for_a_packet_whatever_was_written_before() {
         connection.expect(&publish_with(QOS1, mid, "t", "x"));
         thread::scope(|scope| {
             scope.spawn(|| {
+                // In this time the call may not return.
                 thread::sleep(Duration::from_millis(100));
                 connection.send(&ack(PUBACK, mid));
             });
@@ -129,6 +130,7 @@ fn b4_06_the_first_loop_waits_for_the_connack() {
     connection.expect_packet(0x10);
     thread::scope(|scope| {
         scope.spawn(|| {
+            // In this time the call may not return.
             thread::sleep(Duration::from_millis(100));
             connection.send(CONNACK);
         });
