@@ -310,6 +310,10 @@ impl Shared {
         if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
             return self.flush(core);
         }
+        if core.driver_waits && core.loops_waiting > 0 {
+            // That one goes first.
+            return core;
+        }
         let deadlines = [
             until,
             core.session.poll_timeout(),

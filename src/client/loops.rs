@@ -16,6 +16,9 @@ const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long dropping the last handle may take: what was accepted is sent and acknowledged in this time, or dropped.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// The last part of it is for the DISCONNECT.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// The network loop.
 impl Client {
     /// Makes one turn of the network loop, waiting for at most one second: [`loop_once(1.0)`](Self::loop_once). `loop`
@@ -152,11 +155,7 @@ impl Client {
         let finished = {
             let mut core = shared.lock();
             match &core.thread {
-                Some(thread) if thread.is_finished() || core.running.is_none() => {
-                    // As in `Core::runs`.
-                    core.callback_error = None;
-                    core.thread.take()
-                }
+                Some(thread) if thread.is_finished() || core.running.is_none() => core.thread.take(),
                 Some(_) => return Err(Error::InvalidState("the network loop runs already")),
                 None if core.running.is_some() => {
                     return Err(Error::InvalidState("the network loop runs already"));
@@ -231,8 +230,8 @@ impl Client {
         while core.running.is_some() && core.runs == run {
             core = shared.wait(core, None);
         }
-        drop(core);
-        shared.take_callback_error()
+        let error = core.thread_error.take().or_else(|| core.callback_error.take());
+        error.map_or(Ok(()), Err)
     }
 
     /// Reads from the socket, for an event loop of your own that found it readable. Callbacks run in this call.
@@ -325,18 +324,28 @@ impl Shared {
             return Err(Error::WouldDeadlock(call));
         }
         let mut core = self.lock();
+        // A call that waits and drives meanwhile makes room.
+        core.loops_waiting += 1;
         loop {
+            if core.running.is_some() || core.driver.is_some() {
+                core.loops_waiting -= 1;
+            }
             if core.running.is_some() {
+                self.changed.notify_all();
                 return Err(Error::InvalidState("another network loop runs"));
             }
             if let Some(mut driver) = core.driver.take() {
                 if let Err(error) = driver.prepare(self) {
                     core.driver = Some(driver);
+                    self.changed.notify_all();
                     return Err(error);
                 }
                 return Ok((driver, core));
             }
             // A call of another thread finishes its work.
+            if core.driver_waits {
+                self.wake();
+            }
             core = self.wait(core, None);
         }
     }
@@ -436,7 +445,9 @@ impl Shared {
             core.running = None;
             core.stop = false;
         }
-        drop(self.release(driver));
+        let mut core = self.release(driver);
+        // For `loop_stop`: what other calls run fails by itself.
+        core.thread_error = core.callback_error.take();
     }
 
     /// Asks the loop to end, wherever it waits.
@@ -458,20 +469,22 @@ impl Shared {
     /// The last handle of the user is gone: sends what was accepted, says DISCONNECT, ends the loop.
     pub(super) fn last_handle_dropped(self: &Arc<Self>) {
         self.callbacks.receivers.close();
-        let deadline = self.now() + GOODBYE;
+        let mut core = self.lock();
+        let deadline = Instant::now() + GOODBYE;
         if self.is_dispatcher() {
             // The loop is further up on this stack: it does the rest when it gets there.
-            self.lock().abandoned = true;
+            core.abandoned = true;
             return;
         }
-        let mut core = self.lock();
+        core.goodbye = deadline;
         if core.running.is_some() {
             core.abandoned = true;
             core.cancel.cancel();
             self.interrupt();
             self.wake_now();
-            while core.running.is_some() && self.now() < deadline + GOODBYE && !self.time.is_manual() {
-                core = self.wait(core, Some(deadline + GOODBYE));
+            // One that is in a callback by then does the rest by itself.
+            while core.running.is_some() && Instant::now() < deadline && !self.time.is_manual() {
+                core = self.wait(core, Some(deadline));
             }
             let thread = core.thread.take();
             let ended = core.running.is_none();
@@ -489,9 +502,14 @@ impl Shared {
         }
     }
 
-    /// Sends what was accepted, at most for `GOODBYE`, then DISCONNECT.
+    /// Sends what was accepted, then DISCONNECT: until `goodbye`, as long as the drop waits for it.
     pub(super) fn say_goodbye<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>, driver: &mut Driver) {
-        let deadline = Instant::now() + GOODBYE;
+        let now = Instant::now();
+        let deadline = if core.goodbye > now + FAREWELL {
+            core.goodbye - FAREWELL
+        } else {
+            now + GOODBYE - FAREWELL
+        };
         // Nobody takes messages any more; the server keeps what is not acknowledged.
         driver.waiting = None;
         while core.socket.is_some() && (core.session.unfinished_outgoing() > 0 || core.unwritten() > 0) {
@@ -512,7 +530,7 @@ impl Shared {
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
             core.closing = Some(Closing::Requested { until: now + GOODBYE });
             if told.is_ok() {
-                core = self.flush_blocking(core, now + Duration::from_millis(100));
+                core = self.flush_blocking(core, now + FAREWELL);
             }
             self.end(&mut core, super::DisconnectReason::Requested, Phase::Down);
         }

@@ -97,8 +97,8 @@ use shared::{Phase, Shared};
 
 /// An MQTT client: a handle that is cheap to clone and can be used from any thread.
 ///
-/// When the last handle is dropped, the client sends what was accepted and waits for the acknowledgements, for at most
-/// one second; then it sends DISCONNECT, and the thread of [`loop_start`](Self::loop_start) ends. Messages that have no
+/// When the last handle is dropped, the client sends what was accepted, waits for the acknowledgements, and sends
+/// DISCONNECT, all in at most one second (a callback that runs for longer is not waited for); then the thread of [`loop_start`](Self::loop_start) ends. Messages that have no
 /// connection to leave by, or are not acknowledged by then, are dropped ([`flush`](Self::flush) before it waits as long
 /// as you like). The handles that callbacks get do not count; a closure that owns a clone of its own client keeps the
 /// client alive: give it a [`WeakClient`] from [`downgrade`](Self::downgrade), or let it use the handle that it gets.

@@ -585,6 +585,7 @@ impl Shared {
         core.suppress_exceptions = false;
         let happenings = std::mem::take(&mut core.happenings);
         core.callback_error = None;
+        core.thread_error = None;
         core.last_reason = None;
         core.driver = Some(driver);
         self.changed.notify_all();

@@ -104,6 +104,8 @@ pub(crate) struct Core {
     pub(super) happenings: VecDeque<Happening>,
     /// The first failure of a callback that no loop's caller was told of yet.
     pub(super) callback_error: Option<Error>,
+    /// What the thread of `loop_start` ended with, for `loop_stop`.
+    pub(super) thread_error: Option<Error>,
     /// Why the last connection ended, or could not be made.
     pub(super) last_reason: Option<DisconnectReason>,
     /// What the last CONNACK said.
@@ -113,6 +115,8 @@ pub(crate) struct Core {
     pub(super) writing: Writing,
     /// Threads that wait for `Shared::changed`.
     pub(super) waiters: usize,
+    /// Calls that are loops themselves, and wait for the driver.
+    pub(super) loops_waiting: usize,
     /// Who drives does so only until something that it waits for has happened.
     pub(super) driver_waits: bool,
     /// The connection is being closed.
@@ -121,6 +125,8 @@ pub(crate) struct Core {
     pub(super) write_registered: bool,
     /// The last handle is gone: the loop says goodbye and ends.
     pub(super) abandoned: bool,
+    /// Until when that may take.
+    pub(super) goodbye: Instant,
     /// The next attempt is to be made at once.
     pub(super) reconnect_now: bool,
     /// Who waits for the re-authentication that is under way.
@@ -253,6 +259,7 @@ impl Shared {
                 suppress_exceptions: false,
                 happenings: VecDeque::new(),
                 callback_error: None,
+                thread_error: None,
                 last_reason: None,
                 session_present: false,
                 accepted_at: None,
@@ -267,10 +274,12 @@ impl Shared {
                     stalled: false,
                 },
                 waiters: 0,
+                loops_waiting: 0,
                 driver_waits: false,
                 closing: None,
                 write_registered: false,
                 abandoned: false,
+                goodbye: Instant::now(),
                 reconnect_now: false,
                 reauthentication: None,
             }),
@@ -355,7 +364,8 @@ impl Shared {
         }
     }
 
-    /// Waits on the condition variable, at most until `deadline`. With a manual clock nothing is waited for.
+    /// Waits on the condition variable, at most until `deadline`; with a clock that is moved by hand it looks at that
+    /// again and again.
     pub(super) fn wait<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
@@ -365,7 +375,10 @@ impl Shared {
         let mut core = match deadline {
             None => self.changed.wait(core).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
-                let wait = deadline.saturating_duration_since(self.now());
+                let mut wait = deadline.saturating_duration_since(self.now());
+                if self.time.is_manual() {
+                    wait = wait.min(Duration::from_millis(1));
+                }
                 self.changed
                     .wait_timeout(core, wait)
                     .unwrap_or_else(PoisonError::into_inner)
@@ -401,7 +414,7 @@ impl Shared {
                 return Err(Error::Timeout);
             }
             // A loop that was just started has not taken the driver yet: that is left to it.
-            let driver = if core.running.is_none() {
+            let driver = if core.running.is_none() && core.loops_waiting == 0 {
                 core.driver.take()
             } else {
                 None
@@ -420,7 +433,7 @@ impl Shared {
                 let progress = self.turn(&mut driver, deadline, usize::MAX);
                 core = self.release(driver);
                 drove = true;
-                if self.time.is_manual() && !progress {
+                if self.time.is_manual() && !progress && core.loops_waiting == 0 {
                     return match ready(&mut core) {
                         Some(answer) => answer,
                         None => Err(Error::Timeout),
@@ -448,10 +461,8 @@ impl Drop for Shared {
 impl Core {
     /// A loop begins.
     pub(super) fn runs(&mut self, running: Running) {
-        if self.thread.is_some() {
-            // A thread ended, and nobody asked what with: that is not this loop's.
-            self.callback_error = None;
-        }
+        // A thread ended, and nobody asked what with: that is not this loop's.
+        self.thread_error = None;
         self.running = Some(running);
         self.runs += 1;
         self.stop = false;

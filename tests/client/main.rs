@@ -31,6 +31,7 @@ mod reinitialise;
 mod requests;
 mod requests_raw;
 mod settings;
+mod sharing;
 mod sockets;
 mod stepping;
 mod subscribe;
