@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 
-use crate::reason_code::ReasonCode;
+use crate::reason_code::{ReasonCode, ServerReason};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -62,12 +62,12 @@ pub enum Error {
     Dropped(DropReason),
     // ---- the broker's answers ----
     /// The server refused the connection with this code in its CONNACK.
-    Refused(ReasonCode),
+    Refused(ServerReason),
     /// The server refused a message with this code in its PUBACK or PUBREC (MQTT 5.0), or, in a call of
     /// [`subscribe`](crate::subscribe), a filter in its SUBACK.
-    Rejected(ReasonCode),
+    Rejected(ServerReason),
     /// The server ended the connection with a DISCONNECT (MQTT 5.0).
-    ServerDisconnect(ReasonCode),
+    ServerDisconnect(ServerReason),
     // ---- the network ----
     /// The operating system reported an error; `source()` is that error.
     Io(Arc<io::Error>),

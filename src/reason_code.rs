@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// The result of an operation as the server (or this client) reported it.
 ///
@@ -273,9 +275,87 @@ impl fmt::Debug for ReasonCode {
     }
 }
 
+/// A code that the server gave, with its words where it sent some (the Reason String of MQTT 5.0).
+///
+/// Compares and prints as the [`ReasonCode`] does, which it also dereferences to; the words follow in what is printed. They
+/// are for people: logs and messages, not decisions.
+///
+/// ```
+/// use callmq::client::{Error, ReasonCode};
+///
+/// fn advise(error: &Error) -> String {
+///     match error {
+///         Error::Refused(reason) if *reason == ReasonCode::NOT_AUTHORIZED => format!("check the password ({reason})"),
+///         other => other.to_string(),
+///     }
+/// }
+/// let refused = Error::Refused(ReasonCode::NOT_AUTHORIZED.into());
+/// assert_eq!(advise(&refused), "check the password (Not authorized)");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerReason {
+    /// The code.
+    pub code: ReasonCode,
+    /// The server's words.
+    pub text: Option<Arc<str>>,
+}
+
+impl ServerReason {
+    pub(crate) fn new(code: ReasonCode, text: Option<&str>) -> Self {
+        Self {
+            code,
+            text: text.map(Arc::from),
+        }
+    }
+}
+
+impl From<ReasonCode> for ServerReason {
+    fn from(code: ReasonCode) -> Self {
+        Self { code, text: None }
+    }
+}
+
+impl Deref for ServerReason {
+    type Target = ReasonCode;
+
+    fn deref(&self) -> &ReasonCode {
+        &self.code
+    }
+}
+
+impl<T: ?Sized> PartialEq<T> for ServerReason
+where
+    ReasonCode: PartialEq<T>,
+{
+    fn eq(&self, other: &T) -> bool {
+        self.code == *other
+    }
+}
+
+impl fmt::Display for ServerReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.code, f)?;
+        match &self.text {
+            // The words are the server's: whatever is in them, they stay one line.
+            Some(text) => write!(f, " ({})", text.escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_servers_reason_is_its_code_and_prints_its_words_on_one_line() {
+        let reason = ServerReason::new(ReasonCode::from_connack_v3(5), Some("no\nentry: \"you\""));
+        assert!(reason == 5 && reason == "Not authorized" && reason == ReasonCode::NOT_AUTHORIZED);
+        assert_eq!((reason.value(), reason.is_failure()), (5, true));
+        assert_eq!(reason.to_string(), "Not authorized (no\\nentry: \\\"you\\\")");
+        assert_eq!(ServerReason::from(ReasonCode::BANNED).to_string(), "Banned");
+    }
 
     #[test]
     fn a_code_keeps_its_number_and_compares_by_meaning() {

@@ -263,7 +263,7 @@ fn accept(job: &Job, server: impl IntoConnect, subscriptions: Vec<Subscription>)
     let request = job.client.subscribe(subscriptions)?;
     let codes = request.wait(job.left()?).map_err(|error| job.explain(error))?;
     match codes.into_iter().find(|code| code.is_failure()) {
-        Some(code) => Err(Error::Rejected(code)),
+        Some(code) => Err(Error::Rejected(code.into())),
         None => Ok(()),
     }
 }

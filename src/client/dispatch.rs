@@ -11,6 +11,7 @@ use super::slow_callbacks::Watch;
 use super::{Client, ConnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{Error, Result};
+use crate::reason_code::ServerReason;
 use crate::session::{Event, Trace};
 
 /// After this many events the loop looks at the socket again.
@@ -198,7 +199,8 @@ impl Shared {
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
                 if driver.is_current(&core) {
-                    self.lose_with(&mut core, DisconnectReason::Server(reason), properties);
+                    let why = ServerReason::new(reason, properties.reason_string());
+                    self.lose_with(&mut core, DisconnectReason::Server(why), properties);
                 }
             }
         }
@@ -253,7 +255,8 @@ impl Shared {
         if !driver.is_current(&core) {
             // Another one has taken its place, or it has ended.
         } else if reason.is_failure() {
-            self.lose_with(&mut core, DisconnectReason::Refused(reason), properties.clone());
+            let why = DisconnectReason::Refused(ServerReason::new(reason, properties.reason_string()));
+            self.lose_with(&mut core, why, properties.clone());
         } else {
             core.session.release(self.now());
             // Some of what waited may have ended.

@@ -10,6 +10,7 @@ use super::IntoTimeout;
 use super::shared::Shared;
 use crate::codec::ReasonCode;
 use crate::error::{DropReason, Error, Result};
+use crate::reason_code::ServerReason;
 use crate::session::Track;
 
 /// Where an accepted message stands.
@@ -36,7 +37,7 @@ impl Delivery {
     fn outcome(self) -> Option<Result<()>> {
         match self {
             Self::Queued | Self::Sent => None,
-            Self::Acknowledged(reason) if reason.is_failure() => Some(Err(Error::Rejected(reason))),
+            Self::Acknowledged(reason) if reason.is_failure() => Some(Err(Error::Rejected(reason.into()))),
             Self::Acknowledged(_) => Some(Ok(())),
             Self::Dropped(why) => Some(Err(Error::Dropped(why))),
         }
@@ -141,16 +142,36 @@ struct Tracked {
 
 struct Progress {
     delivery: Delivery,
-    granted: Vec<ReasonCode>,
+    said: Said,
     /// Who asked for the outcome.
     finished: Vec<Sender<Result<()>>>,
+}
+
+/// What the server said beside the code; in one place, for there may be a million of these.
+enum Said {
+    Nothing,
+    /// Why it refused a message, in its words.
+    Words(Arc<str>),
+    /// The codes of a SUBACK or an UNSUBACK.
+    Granted(Vec<ReasonCode>),
+}
+
+impl Progress {
+    fn outcome(&self) -> Option<Result<()>> {
+        match (self.delivery.outcome(), &self.said) {
+            (Some(Err(Error::Rejected(reason))), Said::Words(words)) => {
+                Some(Err(Error::Rejected(ServerReason::new(reason.code, Some(words)))))
+            }
+            (outcome, _) => outcome,
+        }
+    }
 }
 
 impl Tracker {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
         let progress = Progress {
             delivery: Delivery::Queued,
-            granted: Vec::new(),
+            said: Said::Nothing,
             finished: Vec::new(),
         };
         Self(Arc::new(Tracked {
@@ -167,13 +188,18 @@ impl Tracker {
         self.progress().delivery
     }
 
-    fn end(&self, delivery: Delivery) {
+    fn outcome(&self) -> Option<Result<()>> {
+        self.progress().outcome()
+    }
+
+    fn end(&self, delivery: Delivery, said: Said) {
         let mut progress = self.progress();
         if progress.delivery.is_final() {
             return;
         }
         progress.delivery = delivery;
-        let Some(outcome) = delivery.outcome() else { return };
+        progress.said = said;
+        let Some(outcome) = progress.outcome() else { return };
         for finished in std::mem::take(&mut progress.finished) {
             tell(&finished, outcome.clone());
         }
@@ -182,7 +208,7 @@ impl Tracker {
     fn finished(&self) -> Receiver<Result<()>> {
         let (sender, receiver) = bounded(1);
         let mut progress = self.progress();
-        match progress.delivery.outcome() {
+        match progress.outcome() {
             Some(outcome) => tell(&sender, outcome),
             None => progress.finished.push(sender),
         }
@@ -204,17 +230,19 @@ impl Track for Tracker {
         }
     }
 
-    fn acknowledged(&self, reason: ReasonCode) {
-        self.end(Delivery::Acknowledged(reason));
+    fn acknowledged(&self, reason: ReasonCode, text: Option<&str>) {
+        let words = text.filter(|_| reason.is_failure());
+        let said = words.map_or(Said::Nothing, |words| Said::Words(words.into()));
+        self.end(Delivery::Acknowledged(reason), said);
     }
 
     fn granted(&self, reasons: &[ReasonCode]) {
-        self.progress().granted = reasons.to_vec();
-        self.end(Delivery::Acknowledged(ReasonCode::SUCCESS));
+        let said = Said::Granted(reasons.to_vec());
+        self.end(Delivery::Acknowledged(ReasonCode::SUCCESS), said);
     }
 
     fn dropped(&self, why: DropReason) {
-        self.end(Delivery::Dropped(why));
+        self.end(Delivery::Dropped(why), Said::Nothing);
     }
 }
 
@@ -293,7 +321,7 @@ impl MessageInfo {
     /// no loop that would make one (the message is kept, if it is of QoS 1 or 2).
     pub fn wait_for_publish(&self, timeout: impl IntoTimeout) -> Result<()> {
         wait(self.shared(), "wait_for_publish", timeout.into_timeout()?, || {
-            self.delivery().outcome()
+            self.outcome()
         })
     }
 
@@ -305,6 +333,14 @@ impl MessageInfo {
         match &self.followed {
             Followed::Tracker(tracker) => tracker.finished(),
             Followed::Position { line, end } => line.finished(*end),
+        }
+    }
+
+    /// The outcome, if it is known.
+    pub(super) fn outcome(&self) -> Option<Result<()>> {
+        match &self.followed {
+            Followed::Position { line, end } => line.delivery(*end).outcome(),
+            Followed::Tracker(tracker) => tracker.outcome(),
         }
     }
 
@@ -355,9 +391,12 @@ impl SubscribeInfo {
     pub fn wait(&self, timeout: impl IntoTimeout) -> Result<Vec<ReasonCode>> {
         let shared = self.tracker.0.shared.upgrade();
         wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || {
-            self.tracker.delivery().outcome()
+            self.tracker.outcome()
         })?;
-        Ok(self.tracker.progress().granted.clone())
+        match &self.tracker.progress().said {
+            Said::Granted(reasons) => Ok(reasons.clone()),
+            Said::Nothing | Said::Words(_) => Ok(Vec::new()),
+        }
     }
 
     /// A channel that receives the outcome once, for `crossbeam_channel::select!`; [`wait`](Self::wait) then returns the

@@ -63,6 +63,7 @@ pub use crate::codec::{
     Will,
 };
 pub use crate::error::{DecodeError, DropReason, Error, Result, ServerLimit};
+pub use crate::reason_code::ServerReason;
 pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
 pub use crate::transport::{Stream, Waker};
@@ -261,7 +262,9 @@ impl Client {
                     Some(Ok(ConnectFlags::new(core.session_present)))
                 }
                 _ => match (&core.last_reason, core.phase) {
-                    (Some(DisconnectReason::Refused(code)), Phase::Lost) => Some(Err(Error::Refused(*code))),
+                    (Some(DisconnectReason::Refused(code)), Phase::Lost) => {
+                        Some(Err(Error::Refused(code.clone())))
+                    }
                     (Some(DisconnectReason::Authentication(error)), Phase::Lost) => Some(Err(error.clone())),
                     (Some(reason), Phase::Lost) if core.running.is_none() => {
                         Some(Err(reason.clone().into_error()))

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::codec::ReasonCode;
 use crate::error::{DecodeError, Error};
+use crate::reason_code::ServerReason;
 
 /// The flags of a CONNACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -46,9 +47,9 @@ pub enum DisconnectReason {
     /// The application called `disconnect`.
     Requested,
     /// The server refused the connection with this code in its CONNACK.
-    Refused(ReasonCode),
+    Refused(ServerReason),
     /// The server ended the connection with this code in its DISCONNECT (MQTT 5.0).
-    Server(ReasonCode),
+    Server(ServerReason),
     /// The connection broke: the peer closed it, or the system reported an error.
     Lost(Error),
     /// No answer to a PINGREQ, or no CONNACK, within the time allowed.
@@ -65,8 +66,7 @@ impl DisconnectReason {
     pub fn reason_code(&self) -> ReasonCode {
         match self {
             Self::Requested => ReasonCode::NORMAL_DISCONNECTION,
-            Self::Refused(code) => *code,
-            Self::Server(code) => *code,
+            Self::Refused(reason) | Self::Server(reason) => reason.code,
             Self::Lost(_) => ReasonCode::disconnect(ReasonCode::UNSPECIFIED_ERROR.value()),
             Self::KeepAlive => ReasonCode::disconnect(ReasonCode::KEEP_ALIVE_TIMEOUT.value()),
             Self::Protocol(error) => ReasonCode::disconnect(error.reason.value()),
@@ -116,14 +116,14 @@ mod tests {
                 "disconnect requested",
             ),
             (
-                DisconnectReason::Refused(ReasonCode::from_connack_v3(5)),
+                DisconnectReason::Refused(ReasonCode::from_connack_v3(5).into()),
                 5,
                 "Not authorized",
                 5,
                 "connection refused by the server: Not authorized",
             ),
             (
-                DisconnectReason::Server(ReasonCode::disconnect(0x8B)),
+                DisconnectReason::Server(ReasonCode::disconnect(0x8B).into()),
                 0x8B,
                 "Server shutting down",
                 7,

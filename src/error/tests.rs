@@ -46,12 +46,12 @@ fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
             None,
         ),
         (
-            Error::Refused(ReasonCode::NOT_AUTHORIZED),
+            Error::Refused(ReasonCode::NOT_AUTHORIZED.into()),
             "connection refused by the server: Not authorized",
             None,
         ),
         (
-            Error::ServerDisconnect(ReasonCode::SERVER_BUSY),
+            Error::ServerDisconnect(ReasonCode::SERVER_BUSY.into()),
             "disconnected by the server: Server busy",
             None,
         ),

@@ -80,8 +80,8 @@ use wire::Wire;
 pub(crate) trait Track: Clone {
     /// The message is on its way (in the output).
     fn sent(&self);
-    /// The exchange ended: QoS 0 written, PUBACK, PUBCOMP, or a PUBREC that refuses.
-    fn acknowledged(&self, reason: ReasonCode);
+    /// The exchange ended: QoS 0 written, PUBACK, PUBCOMP, or a PUBREC that refuses; with the server's Reason String.
+    fn acknowledged(&self, reason: ReasonCode, text: Option<&str>);
     /// SUBACK or UNSUBACK.
     fn granted(&self, reasons: &[ReasonCode]);
     /// It will never be sent, or sent again.

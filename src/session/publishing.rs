@@ -163,7 +163,7 @@ impl<T: Track> Session<T> {
     pub(super) fn finish_written(&mut self) {
         while let Some(message) = self.unwritten.next_written(self.connection.written) {
             if let Some(track) = message.track {
-                track.acknowledged(ReasonCode::SUCCESS);
+                track.acknowledged(ReasonCode::SUCCESS, None);
             }
             if message.report {
                 self.wire.emit(Event::Published {
@@ -187,7 +187,7 @@ impl<T: Track> Session<T> {
         self.pool.put(slot.message);
         self.wire.counters.acknowledged += 1;
         self.wire.counters.refused += u64::from(reason.is_failure());
-        slot.track.acknowledged(reason);
+        slot.track.acknowledged(reason, properties.reason_string());
         self.wire.emit(Event::Published {
             mid: slot.mid,
             reason,

@@ -262,7 +262,7 @@ fn refusals_are_told_with_their_code_and_tried_again() {
         stream.write_all(&[0x20, 2, 0, code]).unwrap();
         let reason = end_of(&ended);
         assert!(
-            matches!(reason, DisconnectReason::Refused(told) if told.value() == code),
+            matches!(&reason, DisconnectReason::Refused(told) if told.value() == code),
             "{code}: {reason:?}"
         );
         finish(stream);

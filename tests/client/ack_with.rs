@@ -153,7 +153,7 @@ fn a_refusal_by_the_server_lets_the_next_message_go() {
     for (info, code) in infos.iter().zip([0x97, 0x87]) {
         let refused = info.wait_for_publish(PATIENCE);
         assert!(
-            matches!(refused, Err(Error::Rejected(reason)) if reason == code),
+            matches!(&refused, Err(Error::Rejected(reason)) if *reason == code),
             "{refused:?}"
         );
     }
@@ -172,7 +172,7 @@ fn an_unknown_identifier_ends_the_exchange() {
     connection.send(b"\x70\x03\x00\x01\x92");
     let ended = info.wait_for_publish(PATIENCE);
     assert!(
-        matches!(ended, Err(Error::Rejected(reason)) if reason == 0x92),
+        matches!(&ended, Err(Error::Rejected(reason)) if *reason == 0x92),
         "{ended:?}"
     );
     connection.send(b"\x62\x03\x00\x09\x92");

@@ -553,7 +553,7 @@ fn the_goodbye_of_a_server_of_mqtt_5_is_told_with_its_reason() {
     assert_eq!(seen.next(), (true, ReasonCode::SERVER_SHUTTING_DOWN, false));
     let result = client.loop_stop();
     assert!(
-        matches!(result, Err(Error::ServerDisconnect(code)) if code == 0x8b),
+        matches!(&result, Err(Error::ServerDisconnect(code)) if *code == 0x8b),
         "{result:?}"
     );
     assert!(seen.so_far().is_empty());

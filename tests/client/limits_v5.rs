@@ -302,6 +302,8 @@ fn a_will_above_the_limits_gets_what_the_server_answers() {
             matches!(&refused, Err(Error::Refused(found)) if found.value() == code),
             "{refused:?}"
         );
+        let text = refused.unwrap_err().to_string();
+        assert!(text.ends_with("not supported (nope)"), "{text}");
         assert_eq!(events.next(), ("connect", code, String::new()));
         assert_eq!(events.next(), ("disconnect", code, "nope".to_owned()));
     }
@@ -322,5 +324,51 @@ fn settings_of_version_5_are_refused_before_it() {
         (old().max_packet_size(0), "max_packet_size"),
     ] {
         assert_eq!(bad_argument(client.build().connect("127.0.0.1")), argument);
+    }
+}
+
+/// What a server says in words stands behind its code, wherever an error tells of it.
+#[test]
+fn the_words_of_a_server_are_in_the_errors() {
+    let client = client();
+    let ended = Events::new();
+    let sink = ended.sink();
+    client.on_disconnect(move |_, flags, _, _| sink(flags.reason.to_string()));
+    client.reconnect_on_failure_set(false);
+    let (_peer, mut connection) = running_v5(&client, CONNACK_V5);
+    let words = property(0x1f, "not on a sunday");
+    for qos in [1, 2] {
+        let info = client.publish_with("t", "x", qos, false).unwrap();
+        connection.expect(&publish_v5(0x30 | qos << 1, "t", info.mid, &[], "x"));
+        let finished = info.finished();
+        let [high, low] = info.mid.to_be_bytes();
+        let first = if qos == 1 { 0x40 } else { 0x50 };
+        let mut body = vec![high, low, 0x97, words.len() as u8];
+        body.extend_from_slice(&words);
+        connection.send(&packet(first, &body));
+        let expected = "refused by the server: Quota exceeded (not on a sunday)";
+        let refused = info.wait_for_publish(PATIENCE).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+        assert!(matches!(refused, Error::Rejected(reason) if reason == 0x97));
+        let told = finished.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(told.unwrap_err().to_string(), expected);
+        assert_eq!(
+            info.delivery(),
+            Delivery::Acknowledged(mqtt::ReasonCode::QUOTA_EXCEEDED)
+        );
+    }
+    let mut body = vec![0x8b, words.len() as u8];
+    body.extend_from_slice(&words);
+    connection.send(&packet(0xe0, &body));
+    let expected = "disconnected by the server: Server shutting down (not on a sunday)";
+    assert_eq!(ended.next(), expected);
+    let error = client.loop_stop().unwrap_err();
+    assert_eq!(error.to_string(), expected);
+    match error {
+        Error::ServerDisconnect(reason) => {
+            assert_eq!(reason.code, mqtt::ReasonCode::SERVER_SHUTTING_DOWN);
+            assert_eq!(reason.text.as_deref(), Some("not on a sunday"));
+        }
+        other => panic!("{other:?}"),
     }
 }

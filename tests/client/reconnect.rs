@@ -134,7 +134,7 @@ fn loop_forever_returns_the_reason_where_it_is_not_to_reconnect() {
     connection.send(b"\x20\x02\x00\x05");
     let result = client.loop_forever();
     assert!(
-        matches!(result, Err(Error::Refused(code)) if code == 5),
+        matches!(&result, Err(Error::Refused(code)) if *code == 5),
         "{result:?}"
     );
     client.connect(peer.address()).unwrap();

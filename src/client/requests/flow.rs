@@ -123,7 +123,7 @@ impl Shared {
             }
             table.asked = None;
             match reasons.first().filter(|reason| reason.is_failure()) {
-                Some(reason) => table.finish_held(&Error::Rejected(*reason)),
+                Some(reason) => table.finish_held(&Error::Rejected((*reason).into())),
                 None => Vec::new(),
             }
         };

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::client::{Client, Delivery, Message, MessageInfo, Properties, Property, QoS};
+use crate::client::{Client, Message, MessageInfo, Properties, Property, QoS};
 use crate::error::{Error, Result};
 use crate::topic::{TopicName, check_topic};
 
@@ -302,11 +302,7 @@ impl Table {
     /// Ends those whose message was dropped, or refused by the server.
     pub(super) fn finish_undelivered(&mut self) -> Vec<Finished> {
         self.finish_where(|progress| match progress {
-            Progress::Sent { info, .. } => match info.delivery() {
-                Delivery::Dropped(why) => Some(Error::Dropped(why)),
-                Delivery::Acknowledged(reason) if reason.is_failure() => Some(Error::Rejected(reason)),
-                Delivery::Queued | Delivery::Sent | Delivery::Acknowledged(_) => None,
-            },
+            Progress::Sent { info, .. } => info.outcome().and_then(Result::err),
             Progress::Held(_) | Progress::Leaving => None,
         })
     }

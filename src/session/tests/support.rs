@@ -258,7 +258,7 @@ impl Track for Tracker {
     fn sent(&self) {
         self.hear(Heard::Sent);
     }
-    fn acknowledged(&self, reason: ReasonCode) {
+    fn acknowledged(&self, reason: ReasonCode, _text: Option<&str>) {
         self.hear(Heard::Acknowledged(reason.value()));
     }
     fn granted(&self, reasons: &[ReasonCode]) {
