@@ -97,11 +97,12 @@ impl Shared {
         message: Message,
     ) {
         let ticket = message.ticket;
-        let message = match self.take_response(client, message) {
-            Err(message) => message,
-            // The application never sees it.
-            Ok(()) => return ticket.map_or((), |ticket| self.done_with(driver, ticket)),
-        };
+        if self.requests.is_response(&message) {
+            watch.enter(self, "request callback");
+            self.take_response(client, message);
+            // The application does not acknowledge what it never sees.
+            return ticket.map_or((), |ticket| self.done_with(driver, ticket));
+        }
         let filters = &self.callbacks.filters;
         let mut failed = false;
         driver.matching.clear();

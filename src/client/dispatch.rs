@@ -194,7 +194,10 @@ impl Shared {
                 self.acknowledge(driver);
                 self.tell_auth(client, driver, watch, reason, data);
             }
-            Event::Dropped { count, why } => logging::messages_dropped(count, why),
+            Event::Dropped { count, why } => {
+                logging::messages_dropped(count, why);
+                self.end_undelivered();
+            }
             Event::NotSubscribed { filter, limit } => logging::not_subscribed(&filter, limit),
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();

@@ -145,20 +145,26 @@ impl Filters {
     /// An identifier for a subscription to these filters: the one that they have from us, or a new one.
     pub(crate) fn identifier_for<'a>(&self, filters: impl Iterator<Item = &'a str>) -> u32 {
         let mut table = self.table();
-        let mut present: Vec<_> = filters
-            .map(|filter| table.identifier_of.get(filter).copied())
-            .collect();
-        present.dedup();
-        match present.as_slice() {
-            [Some(identifier)] if *identifier >= FIRST_OWN_IDENTIFIER => *identifier,
-            _ => table.new_identifier(),
-        }
+        let mut filters: Vec<_> = filters.collect();
+        filters.sort_unstable();
+        filters.dedup();
+        let first = filters.first().and_then(|first| table.identifier_of.get(*first));
+        let present = first.copied().filter(|identifier| {
+            // Of just these: one of more than that would not tell them apart.
+            let have = |filter| table.identifier_of.get(filter) == Some(identifier);
+            let of = table.filters_of.get(identifier);
+            *identifier >= FIRST_OWN_IDENTIFIER
+                && of.is_some_and(|of| of.len() == filters.len())
+                && filters.iter().copied().all(have)
+        });
+        present.unwrap_or_else(|| table.new_identifier())
     }
 
     /// These filters are subscribed to from now on, with this identifier or without.
     pub(crate) fn subscribed<'a>(&self, filters: impl Iterator<Item = &'a str>, identifier: Option<u32>) {
         let mut table = self.table();
         for filter in filters {
+            // Also where a list names a filter twice.
             table.forget(filter);
             if let Some(identifier) = identifier {
                 table.identifier_of.insert(filter.into(), identifier);

@@ -195,6 +195,7 @@ impl Client {
         let dropped = core.session.drop_outgoing();
         shared.notify(&core);
         drop(core);
+        shared.end_undelivered();
         dropped
             .into_iter()
             .map(|publish| {

@@ -331,6 +331,11 @@ impl Requests {
         }
     }
 
+    /// Whether the message came on the response topic.
+    pub(super) fn is_response(&self, message: &Message) -> bool {
+        self.is_active() && self.table().is_response_topic(&message.topic)
+    }
+
     /// How many wait, and how many responses were late.
     pub(super) fn counts(&self) -> (usize, u64) {
         let table = self.table();

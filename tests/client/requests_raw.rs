@@ -147,7 +147,6 @@ fn a_response_without_correlation_data_or_with_another_is_nobodys() {
     assert!(seen.so_far().is_empty());
 }
 
-/// [MQTT-3.1.2-28] is the server's side of it: it offers only what was asked for.
 #[test]
 fn the_response_topic_is_made_from_what_the_server_offers() {
     let client = v5("me");
@@ -276,7 +275,49 @@ fn a_request_that_the_server_refuses_ends_at_once() {
     }
 }
 
-/// [MQTT-3.3.2-15]: the reply carries the Correlation Data of the request as it came.
+#[test]
+fn a_request_that_the_queue_drops_ends() {
+    let queue = mqtt::OfflineQueue {
+        max_messages: 1,
+        when_full: mqtt::WhenFull::DropNewest,
+        ..mqtt::OfflineQueue::default()
+    };
+    let builder = mqtt::Client::builder("me").protocol(mqtt::MQTTv5);
+    let client = builder.offline_queue(queue).build();
+    // One message may be under way, and one waits behind it.
+    let (_peer, mut connection) = running_v5(&client, b"\x20\x06\x00\x00\x03\x21\x00\x01");
+    let first = ask(&client, Message::new("t", "1").qos(QoS::AtLeastOnce));
+    let (subscribe, _) = expect_subscribe(&mut connection);
+    connection.send(&suback_v5(&subscribe, &[1]));
+    let request = expect_request(&mut connection, 0x32);
+    client.publish_with("t", "2", 1, false).unwrap();
+    match ask(&client, Message::new("t", "3").qos(QoS::AtLeastOnce))
+        .join()
+        .unwrap()
+    {
+        Err(Error::Dropped(mqtt::DropReason::QueueFull)) => {}
+        other => panic!("{other:?}"),
+    }
+    connection.send(&response(0x30, &request, 0, "one"));
+    assert_eq!(first.join().unwrap().unwrap().payload, "one");
+}
+
+#[test]
+fn a_request_whose_message_is_taken_back_ends() {
+    let client = v5("me");
+    let (_peer, mut connection) = running_v5(&client, CONNACK_V5);
+    let asked = ask(&client, Message::new("t", "1").qos(QoS::AtLeastOnce));
+    let (subscribe, _) = expect_subscribe(&mut connection);
+    connection.send(&suback_v5(&subscribe, &[1]));
+    expect_request(&mut connection, 0x32);
+    assert_eq!(client.drop_out_messages().len(), 1);
+    assert!(matches!(
+        asked.join().unwrap(),
+        Err(Error::Dropped(mqtt::DropReason::Discarded))
+    ));
+}
+
+/// The reply carries the Correlation Data of the request as it came.
 #[test]
 fn a_reply_goes_where_the_request_says() {
     let client = v5("answers");

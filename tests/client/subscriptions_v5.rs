@@ -435,6 +435,33 @@ fn a_second_callback_of_a_filter_keeps_its_identifier() {
 }
 
 #[test]
+fn one_filter_of_a_list_gets_an_identifier_of_its_own() {
+    let client = v5("list");
+    let seen = Events::new();
+    watch_the_rest(&client, &seen);
+    let (_peer, mut connection) = running_v5(&client, CONNACK_V5);
+    let report = seen.sink();
+    let list = ["a/+", "b/#"];
+    client.subscribe_with(list, move |_, _| report("list")).unwrap();
+    let request = connection.expect_packet(0x82);
+    connection.send(&suback_v5(&request, &[0, 0]));
+    let (both, _) = subscribe_parts(&request);
+    let one = subscribe_with(&client, &mut connection, "a/+", &seen);
+    assert_ne!(one, both);
+    assert_eq!(reported(&mut connection, &seen, "a/b", &[&one]), ["list", "a/+"]);
+    assert_eq!(reported(&mut connection, &seen, "b/c", &[&both]), ["list"]);
+    client.subscribe_with(["b/#", "a/+", "b/#"], |_, _| {}).unwrap();
+    let (again, _) = subscribe_parts(&connection.expect_packet(0x82));
+    assert!(again != both && again != one);
+    client.subscribe_with(["a/+", "b/#"], |_, _| {}).unwrap();
+    assert_eq!(
+        subscribe_parts(&connection.expect_packet(0x82)).0,
+        again,
+        "the same two"
+    );
+}
+
+#[test]
 fn renewed_subscriptions_keep_their_identifiers() {
     let client = v5("renewed");
     let seen = Events::new();

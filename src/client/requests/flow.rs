@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::NEEDS_V5;
 use super::waiting::{Finished, Response};
 use crate::client::callbacks::guarded;
 use crate::client::driver::Driver;
 use crate::client::info::Tracker;
 use crate::client::shared::{Core, Happening, Phase, Shared};
 use crate::client::{Client, Message, Properties, QoS, ReasonCode, Resubscribe};
-use crate::codec::{SubscribeOptions, Subscription};
-use crate::error::{Error, Result};
+use crate::codec::{ProtocolVersion, SubscribeOptions, Subscription};
+use crate::error::Error;
 use crate::session::Standing;
 use crate::topic::TopicName;
 
@@ -44,7 +45,14 @@ impl Shared {
                     drop(table);
                     drop(core);
                     match self.publish(&message.outgoing()) {
-                        Ok(info) => self.requests.table().sent(key, info, message.qos, epoch),
+                        Ok(info) => {
+                            let ended = info.delivery().is_final();
+                            self.requests.table().sent(key, info, message.qos, epoch);
+                            if ended {
+                                // Perhaps not well: the queue's policy may have dropped it.
+                                self.end_undelivered();
+                            }
+                        }
                         Err(error) => {
                             let finished = self.requests.table().finish(key, Err(error));
                             self.tell_finished(finished.into_iter().collect());
@@ -96,6 +104,11 @@ impl Shared {
             if !driver.is_current(&core) {
                 return;
             }
+            if core.session.settings.version != ProtocolVersion::V5 {
+                drop(core);
+                // The client has fallen back to an older version.
+                return self.end_requests(&NEEDS_V5, false);
+            }
             let never = core.session.settings.resubscribe == Resubscribe::Never;
             let mut table = self.requests.table();
             table.connection = core.epoch;
@@ -132,24 +145,11 @@ impl Shared {
         true
     }
 
-    /// Gives a response to who waits for it; gives back any other message.
-    pub(crate) fn take_response(
-        self: &Arc<Self>,
-        client: &Client,
-        mut message: Message,
-    ) -> Result<(), Message> {
-        if !self.requests.is_active() {
-            return Err(message);
-        }
+    /// Gives a message on the response topic to who waits for it.
+    pub(crate) fn take_response(self: &Arc<Self>, client: &Client, mut message: Message) {
         // Acknowledged without the application.
-        let ticket = message.ticket.take();
-        let response = match self.requests.table().response(message) {
-            Ok(response) => response,
-            Err(mut message) => {
-                message.ticket = ticket;
-                return Err(message);
-            }
-        };
+        message.ticket = None;
+        let response = self.requests.table().response(message);
         match response {
             Response::Taken => self.notify(&self.lock()),
             Response::For(finished) => self.run_finished(client, finished),
@@ -157,7 +157,6 @@ impl Shared {
                 log::debug!(target: "callmq", "a response was ignored: nobody waits for it (any more)");
             }
         }
-        Ok(())
     }
 
     /// A connection has ended, or was refused.
