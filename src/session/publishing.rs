@@ -19,16 +19,17 @@ impl<T: Track> Session<T> {
         message: Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        match message.properties.topic_alias() {
-            Some(alias) if !self.settings.topic_alias_unchecked => {
-                self.accept_with_alias(message, alias, track)
+        if !message.properties.is_empty() && !self.settings.topic_alias_unchecked {
+            if let Some(alias) = message.properties.topic_alias() {
+                return self.accept_with_alias(message, alias, track);
             }
-            _ => self.accept_whole(message, track),
         }
+        self.accept_whole(message, track)
     }
 
     /// The application has set the message's topic alias. In the queue the message has its Topic Name all the same:
     /// another connection does not know the alias.
+    #[cold]
     fn accept_with_alias(
         &mut self,
         message: Outgoing<'_>,
@@ -46,6 +47,7 @@ impl<T: Track> Session<T> {
         Ok(accepted)
     }
 
+    #[inline(always)]
     fn accept_whole(
         &mut self,
         mut message: Outgoing<'_>,

@@ -196,7 +196,6 @@ impl Wire {
     }
 
     /// A PUBLISH, with a topic alias where one is set or asked for.
-    #[inline]
     pub(super) fn put_publish(&mut self, publish: &PublishPacket<'_>) {
         if self.aliases.concern(publish) {
             self.put_aliased(publish);
@@ -205,6 +204,7 @@ impl Wire {
         }
     }
 
+    #[inline(never)]
     fn put_aliased(&mut self, publish: &PublishPacket<'_>) {
         let version = self.version;
         let limit = self.max_packet_size.map_or(MAX_REMAINING_LENGTH, |limit| {
@@ -227,6 +227,7 @@ impl Wire {
         self.aliases.written(changed);
     }
 
+    #[inline(always)]
     fn put_plain(&mut self, publish: &PublishPacket<'_>) {
         let version = self.version;
         let head = publish.head();
