@@ -26,7 +26,9 @@ impl Client {
     /// [`Error::InvalidArgument`] for a topic that is empty, too long or has wildcards, and for a payload over
     /// 268,435,455 bytes. [`Error::NotConnected`] if there is no connection: messages of QoS 0 are not kept, unless
     /// [`OfflineQueue::keep_qos0`](super::OfflineQueue::keep_qos0) says so. [`Error::QueueFull`] if the queue has no
-    /// room.
+    /// room. [`Error::NotAllowed`] for what the server does not take (MQTT 5.0), as
+    /// [`connection_info`](Self::connection_info) tells; a message that was accepted before that was known ends with
+    /// [`DropReason::NotAllowed`](super::DropReason::NotAllowed) instead.
     ///
     /// ```no_run
     /// use callmq::client as mqtt;
@@ -84,6 +86,12 @@ impl Client {
     /// has an empty topic and the number of one that was published on this connection. The topic then stays away from
     /// the packet where the server knows the number. A message that has to wait for another connection keeps its topic.
     /// See [`topic_alias_limit_set`](Self::topic_alias_limit_set) for aliases without any of this.
+    ///
+    /// With a `MessageExpiryInterval` the time that the message waits here counts: the server is told what is left, in
+    /// whole seconds and never more than that. A message whose time is over, or of which less than a second is left when
+    /// it could leave, is dropped with [`DropReason::Expired`](super::DropReason::Expired); a wait of less than a tenth of
+    /// a second is none. A message that was sent does not expire: if it has to be sent again, what is left goes with it,
+    /// at least one second.
     ///
     /// # Errors
     ///

@@ -431,7 +431,7 @@ impl Client {
     /// Starts afresh, as if the client had just been made with this id and the default settings.
     ///
     /// The connection is closed without DISCONNECT and without a call of `on_disconnect`. Session, queue and settings are
-    /// forgotten; unfinished messages end with [`DropReason::Discarded`](super::DropReason::Discarded). Callbacks,
+    /// forgotten; unfinished messages end with [`DropReason::Discarded`]. Callbacks,
     /// user data and the logger stay.
     ///
     /// # Errors

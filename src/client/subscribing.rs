@@ -28,7 +28,9 @@ impl Client {
     ///
     /// [`Error::InvalidArgument`] for a filter that is not valid, a QoS over 2, an empty list, a shared subscription
     /// that is `no_local`; [`Error::NotSupported`] for other options than the QoS before MQTT 5.0;
-    /// [`Error::InvalidState`] if all packet identifiers are in use.
+    /// [`Error::InvalidState`] if all packet identifiers are in use; [`Error::NotAllowed`] for what the server does not
+    /// have (MQTT 5.0), as [`connection_info`](Self::connection_info) tells. A request that was accepted before that was
+    /// known ends with [`DropReason::NotAllowed`](super::DropReason::NotAllowed) instead.
     ///
     /// ```no_run
     /// # fn main() -> callmq::Result<()> {

@@ -79,7 +79,7 @@ fn the_limits_stand_in_the_connect() {
 /// What a server must not do, and what it is told.
 ///
 /// [MQTT-3.1.2-24, MQTT-3.1.2-26, MQTT-3.1.2-27, MQTT-3.3.2-8, MQTT-3.3.4-9, MQTT-3.14.2-2, MQTT-3.2.0-2]
-/// [MQTT-2.1.3-1, MQTT-2.2.1-4, MQTT-3.3.1-4, MQTT-1.5.4-1, MQTT-1.5.5-1, MQTT-3.4.2-1, MQTT-3.9.3-2]
+/// [MQTT-4.13.1-1, MQTT-4.13.2-1, MQTT-2.1.3-1, MQTT-2.2.1-4, MQTT-3.3.1-4, MQTT-1.5.4-1, MQTT-1.5.5-1, MQTT-3.4.2-1, MQTT-3.9.3-2]
 #[test]
 fn each_breach_ends_the_connection_with_its_reason() {
     let too_many = [publish(0x32, 1), publish(0x34, 2), publish(0x32, 3)].concat();
@@ -175,6 +175,50 @@ fn each_breach_ends_the_connection_with_its_reason() {
         }
         expect_end(&mut connection, &events, what, (code, statement));
         assert!(!client.is_connected(), "{what}");
+    }
+}
+
+/// A CONNACK that is none: the connection ends with its reason, also before it was accepted.
+///
+/// [MQTT-3.2.0-1, MQTT-3.2.2-1, MQTT-3.2.2-6, MQTT-3.2.2-8]
+#[test]
+fn a_bad_connack_ends_the_connection() {
+    let with = |properties: &[u8]| {
+        let mut body = vec![0, 0, properties.len() as u8];
+        body.extend_from_slice(properties);
+        packet(0x20, &body)
+    };
+    for (what, bytes, code, statement) in [
+        ("another packet", vec![0xd0, 0], 0x82, "MQTT-3.2.0-1"),
+        ("reserved flags", packet(0x20, &[2, 0, 0]), 0x81, "MQTT-3.2.2-1"),
+        (
+            "a session with a refusal",
+            packet(0x20, &[1, 0x87, 0]),
+            0x82,
+            "MQTT-3.2.2-6",
+        ),
+        (
+            "a code of another packet",
+            packet(0x20, &[0, 0x8e, 0]),
+            0x82,
+            "MQTT-3.2.2-8",
+        ),
+        ("Receive Maximum 0", with(&[0x21, 0, 0]), 0x82, ""),
+        ("Maximum Packet Size 0", with(&[0x27, 0, 0, 0, 0]), 0x82, ""),
+        ("Maximum QoS 2", with(&[0x24, 2]), 0x82, ""),
+        ("Retain Available 2", with(&[0x25, 2]), 0x82, ""),
+        ("Receive Maximum twice", with(&[0x21, 0, 1, 0x21, 0, 1]), 0x82, ""),
+        ("a property of PUBLISH", with(&[0x23, 0, 1]), 0x81, ""),
+    ] {
+        let client = builder().build();
+        let events = endings(&client);
+        client.on_connect(|_, _, code, _| assert!(code.is_failure(), "{code}"));
+        let peer = Peer::listen();
+        client.loop_start().unwrap();
+        client.connect(peer.address()).unwrap();
+        let mut connection = accept_v5(&peer, &bytes);
+        expect_end(&mut connection, &events, what, (code, statement));
+        assert_eq!(client.stats().connects, 0);
     }
 }
 
