@@ -16,8 +16,11 @@ const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long dropping the last handle may take: what was accepted is sent and acknowledged in this time, or dropped.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The last part of it is for the DISCONNECT.
-const FAREWELL: Duration = Duration::from_millis(100);
+/// The last part of it is for the DISCONNECT, and for what the peer does then.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// How much longer the drop waits on a busy machine for a loop that is about to be done.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// The network loop.
 impl Client {
@@ -483,8 +486,12 @@ impl Shared {
             self.interrupt();
             self.wake_now();
             // One that is in a callback by then does the rest by itself.
-            while core.running.is_some() && Instant::now() < deadline && !self.time.is_manual() {
-                core = self.wait(core, Some(deadline));
+            while core.running.is_some() && !self.time.is_manual() {
+                let until = if core.leaving { deadline + SLACK } else { deadline };
+                if Instant::now() >= until {
+                    break;
+                }
+                core = self.wait(core, Some(until));
             }
             let thread = core.thread.take();
             let ended = core.running.is_none();
@@ -504,6 +511,7 @@ impl Shared {
 
     /// Sends what was accepted, then DISCONNECT: until `goodbye`, as long as the drop waits for it.
     pub(super) fn say_goodbye<'a>(self: &'a Arc<Self>, mut core: MutexGuard<'a, Core>, driver: &mut Driver) {
+        core.leaving = true;
         let now = Instant::now();
         let deadline = if core.goodbye > now + FAREWELL {
             core.goodbye - FAREWELL
@@ -530,7 +538,7 @@ impl Shared {
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
             core.closing = Some(Closing::Requested { until: now + GOODBYE });
             if told.is_ok() {
-                core = self.flush_blocking(core, now + FAREWELL);
+                core = self.flush_blocking(core, now + FAREWELL / 2);
             }
             self.end(&mut core, super::DisconnectReason::Requested, Phase::Down);
         }

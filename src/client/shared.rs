@@ -125,6 +125,8 @@ pub(crate) struct Core {
     pub(super) write_registered: bool,
     /// The last handle is gone: the loop says goodbye and ends.
     pub(super) abandoned: bool,
+    /// It says goodbye now.
+    pub(super) leaving: bool,
     /// Until when that may take.
     pub(super) goodbye: Instant,
     /// The next attempt is to be made at once.
@@ -279,6 +281,7 @@ impl Shared {
                 closing: None,
                 write_registered: false,
                 abandoned: false,
+                leaving: false,
                 goodbye: Instant::now(),
                 reconnect_now: false,
                 reauthentication: None,
