@@ -101,7 +101,7 @@ impl Settings {
             .build();
         client.username_pw_set(self.username.as_deref(), self.password.as_deref());
         if let Some(will) = &self.will {
-            client.will_set(&will.topic, &will.payload, will.qos, will.retain)?;
+            client.will_set_message(will)?;
         }
         let deadline = self
             .timeout

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::shared::{Core, Shared};
 use super::slow_callbacks::Watch;
 use super::{Client, DisconnectReason, IntoTimeout};
-use crate::codec::{PacketType, Properties, Property, ProtocolVersion, ReasonCode};
+use crate::codec::{PacketType, Properties, Property, ReasonCode};
 use crate::error::{Error, Result};
 use crate::session::{AuthData, AuthStart};
 
@@ -365,7 +365,7 @@ impl Shared {
 
     /// An authenticator needs MQTT 5.0.
     pub(super) fn check_auth_version(&self) -> Result<()> {
-        let v5 = self.lock().session.settings.version == ProtocolVersion::V5;
+        let v5 = self.lock().asked_for_v5();
         if !v5 && self.callbacks.auth.is_set() {
             return Err(Error::argument("authenticator", "only applies to MQTT 5.0"));
         }

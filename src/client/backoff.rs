@@ -59,11 +59,19 @@ impl Backoff {
         Duration::try_from_secs_f64(varied).unwrap_or(delay).min(self.max)
     }
 
-    /// A connection ended that the server had accepted `lived` ago.
-    pub(crate) fn ended(&mut self, lived: Duration) {
-        if lived >= GOOD_AFTER.max(self.next / 2) {
+    /// The longest delay, and those to come are as long.
+    pub(crate) fn take_longest(&mut self) -> Duration {
+        self.next = self.max;
+        self.take()
+    }
+
+    /// A connection ended that the server had accepted `lived` ago. Returns whether it was a good one.
+    pub(crate) fn ended(&mut self, lived: Duration) -> bool {
+        let good = lived >= GOOD_AFTER.max(self.next / 2);
+        if good {
             self.reset();
         }
+        good
     }
 
     /// The user asked for a connection: what was before does not matter.

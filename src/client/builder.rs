@@ -15,6 +15,7 @@ pub struct ClientBuilder {
     transport: Transport,
     reconnect_on_failure: bool,
     manual_ack: bool,
+    pub(super) fallback: bool,
     clean_start: CleanStart,
     session_expiry: Option<u32>,
     /// The first mistake.
@@ -32,6 +33,7 @@ impl ClientBuilder {
             transport: Transport::Tcp,
             reconnect_on_failure: true,
             manual_ack: false,
+            fallback: false,
             clean_start: CleanStart::default(),
             session_expiry: None,
             problem: None,
@@ -238,6 +240,7 @@ impl ClientBuilder {
             let mut core = shared.lock();
             core.reconnect_on_failure = self.reconnect_on_failure;
             core.manual_ack = self.manual_ack;
+            core.set_fallback(self.fallback);
             core.clean_start = self.clean_start;
             core.session_expiry = self.session_expiry;
             core.setting_problem = self.problem;

@@ -18,6 +18,7 @@ use crossbeam_channel::Sender;
 
 use super::authentication::AuthHandler;
 use super::filters::Filters;
+use super::redirect::OnRedirect;
 use super::{Client, ConnectFlags, DisconnectFlags, LogLevel, Message, SocketHandle};
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
@@ -265,6 +266,7 @@ pub(crate) struct Callbacks {
     pub(crate) socket_unregister_write: Slot<OnSocket>,
     pub(crate) reconnect_if: Slot<ReconnectIf>,
     pub(crate) auth: Slot<AuthHandler>,
+    pub(crate) redirect: Slot<OnRedirect>,
     pub(crate) filters: Filters,
     pub(crate) receivers: Receivers,
     pub(crate) log: Log,

@@ -37,6 +37,8 @@ pub enum Callback {
     ReconnectIf,
     /// [`Client::on_auth`] and [`Client::authenticator_set`]
     OnAuth,
+    /// [`Client::on_redirect`]
+    OnRedirect,
 }
 
 impl Client {
@@ -83,6 +85,7 @@ impl Client {
             Callback::OnSocketUnregisterWrite => callbacks.socket_unregister_write.clear(),
             Callback::ReconnectIf => callbacks.reconnect_if.clear(),
             Callback::OnAuth => callbacks.auth.clear(),
+            Callback::OnRedirect => callbacks.redirect.clear(),
         }
         self
     }

@@ -7,7 +7,7 @@ use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::WrittenBytes;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
-use super::{DisconnectReason, Server, SocketHandle, log_lines, logging};
+use super::{DisconnectReason, Retry, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{Event, Link, Trace};
@@ -61,15 +61,22 @@ impl Shared {
         let run = slot.run_in_turn("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)));
         self.log_failure(&run);
         run?;
+        self.choose_version(&mut self.lock());
         let authentication = self.auth_for_connect()?;
-        let defaults = self.lock().dial_defaults.clone();
-        let (socket, server) = dial(options, &defaults, cancel)?;
+        let (defaults, servers) = {
+            let mut core = self.lock();
+            (core.dial_defaults.clone(), core.servers(options))
+        };
+        let (socket, server) = dial(&servers, &options.dial_options(defaults), cancel)?;
         // Taken out if it becomes the client's. If not it is dropped without the lock: it may be a stream of the user's.
         let mut socket = Some(socket);
         let handle = {
             let mut core = self.lock();
-            core.take_credentials(options.servers().get(server));
+            let server = servers.get(server);
+            core.redirects.reached(server);
+            core.take_credentials(server);
             core.take_session(options);
+            core.adapt_session(options);
             core.session.settings.authentication = authentication;
             core.session.settings.check()?;
             self.adopt(&mut core, &mut socket, epoch)?
@@ -313,6 +320,7 @@ impl Shared {
         let was_up = core.phase == Phase::Up;
         let written = core.unwritten() == 0;
         core.end_reauthentication(Err(reason.clone().into_error()));
+        core.suspect_version(&reason);
         let Some(socket) = self.take_socket(core) else {
             return;
         };
@@ -350,7 +358,9 @@ impl Shared {
     /// The peer broke the protocol: MQTT 5.0 tells it so before the connection is closed.
     pub(super) fn fail(&self, core: &mut Core, error: DecodeError) {
         core.note(format!("closing the connection: {error}"));
-        self.refuse(core, error.reason, DisconnectReason::Protocol(error));
+        let reason = DisconnectReason::Protocol(error);
+        core.suspect_version(&reason);
+        self.refuse(core, error.reason, reason);
     }
 
     /// Ends the connection; MQTT 5.0 tells the server why, also before the CONNACK.
@@ -403,7 +413,9 @@ impl Shared {
         core.writing.blocked = false;
         core.closing = None;
         if let Some(accepted) = core.accepted_at.take() {
-            core.backoff.ended(now.saturating_duration_since(accepted));
+            if core.backoff.ended(now.saturating_duration_since(accepted)) {
+                core.redirects.settled();
+            }
         }
         Some(socket)
     }
@@ -443,6 +455,9 @@ impl Shared {
 
     /// Waits for the time of the next attempt. `Ok(false)`: the loop is to stop, or somebody else connects.
     fn wait_for_attempt(self: &Arc<Self>, driver: &mut Driver) -> Result<bool> {
+        if self.follows_redirect() {
+            return Ok(true);
+        }
         let (reason, attempts, delay) = {
             let mut core = self.lock();
             if std::mem::take(&mut core.reconnect_now) {
@@ -452,7 +467,13 @@ impl Shared {
                 .last_reason
                 .clone()
                 .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
-            (reason, core.backoff.attempts(), core.backoff.take())
+            core.redirects.settled();
+            let attempts = core.backoff.attempts();
+            let delay = match reason.retry_default() {
+                Retry::Backoff => core.backoff.take(),
+                Retry::Slow => core.backoff.take_longest(),
+            };
+            (reason, attempts, delay)
         };
         // From now, however long the application thinks about it.
         let due = self.now() + delay;
@@ -531,11 +552,10 @@ fn take_traces(core: &mut Core) -> Vec<Trace> {
 }
 
 /// Tries the servers of the list in order: the socket, and which of them it leads to.
-fn dial(options: &ConnectOptions, defaults: &DialOptions, cancel: &Cancel) -> Result<(Socket, usize)> {
-    let dial_options = options.dial_options(defaults.clone());
+fn dial(servers: &[Server], options: &DialOptions, cancel: &Cancel) -> Result<(Socket, usize)> {
     let mut last = None;
-    for (index, server) in options.servers().iter().enumerate() {
-        match transport::dial(&server.target, &dial_options, cancel) {
+    for (index, server) in servers.iter().enumerate() {
+        match transport::dial(&server.target, options, cancel) {
             Ok(socket) => return Ok((socket, index)),
             Err(_) if cancel.is_cancelled() => return Err(Error::NotConnected),
             Err(error) => last = Some(error),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::callbacks::guarded;
 use super::driver::Driver;
-use super::shared::{Core, Happening, Phase, Shared};
+use super::shared::{Happening, Shared};
 use super::slow_callbacks::Watch;
 use super::{Client, ConnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging};
-use crate::codec::{Properties, ProtocolVersion, ReasonCode};
+use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
 use crate::reason_code::ServerReason;
 use crate::session::{Event, Trace};
@@ -134,7 +134,7 @@ impl Shared {
                 self.deliver_message(client, driver, watch, message);
             }
             Event::Trace(Trace::ReceivedConnAck { reason, .. })
-                if self.lock().another_way(reason).is_some() =>
+                if self.another_way(&self.lock(), reason).is_some() =>
             {
                 // `try_another_way` has a line of its own.
             }
@@ -202,6 +202,7 @@ impl Shared {
             Event::Disconnected { reason, properties } => {
                 let mut core = self.lock();
                 if driver.is_current(&core) {
+                    core.redirects.offer(reason, &properties);
                     let why = ServerReason::new(reason, properties.reason_string());
                     self.lose_with(&mut core, DisconnectReason::Server(why), properties);
                 }
@@ -258,6 +259,7 @@ impl Shared {
         if !driver.is_current(&core) {
             // Another one has taken its place, or it has ended.
         } else if reason.is_failure() {
+            core.redirects.offer(reason, properties);
             let why = DisconnectReason::Refused(ServerReason::new(reason, properties.reason_string()));
             self.lose_with(&mut core, why, properties.clone());
         } else {
@@ -267,34 +269,6 @@ impl Shared {
             drop(self.flush(core));
             self.advance_requests();
         }
-    }
-
-    /// Answers a refusal by connecting again at once in another way, if there is one. Returns whether there is.
-    fn try_another_way(self: &Arc<Self>, driver: &Driver, reason: ReasonCode) -> bool {
-        let mut core = self.lock();
-        if !driver.is_current(&core) {
-            return false;
-        }
-        let Some(way) = core.another_way(reason) else {
-            return false;
-        };
-        let settings = &mut core.session.settings;
-        let line = match way {
-            AnotherWay::OlderVersion => {
-                settings.version = ProtocolVersion::V31;
-                log_lines::downgrade(0, reason)
-            }
-            AnotherWay::OwnClientId => log_lines::new_client_id(0, reason),
-        };
-        if settings.client_id.is_empty() {
-            settings.client_id = random_client_id();
-        }
-        self.close_quietly(&mut core);
-        core.phase = Phase::Lost;
-        core.reconnect_now = true;
-        drop(core);
-        logging::emit_line(self, &line);
-        true
     }
 
     /// Tells what happened beside the session.
@@ -355,33 +329,4 @@ impl Shared {
         let _inside = self.enter_callbacks();
         guarded(name, || call(&client))
     }
-}
-
-/// How to connect where a server of MQTT 3 has refused, as paho does by itself.
-#[derive(Clone, Copy, Debug)]
-enum AnotherWay {
-    /// MQTT 3.1, where 3.1.1 is not known.
-    OlderVersion,
-    /// With a client id made here, where an empty one is not allowed.
-    OwnClientId,
-}
-
-impl Core {
-    fn another_way(&self, reason: ReasonCode) -> Option<AnotherWay> {
-        let settings = &self.session.settings;
-        if !self.reconnect_on_failure || self.running.is_none() {
-            None
-        } else if settings.version == ProtocolVersion::V311 && reason == 1 {
-            Some(AnotherWay::OlderVersion)
-        } else if settings.version != ProtocolVersion::V5 && reason == 2 && settings.client_id.is_empty() {
-            Some(AnotherWay::OwnClientId)
-        } else {
-            None
-        }
-    }
-}
-
-/// 22 characters of base 62, as paho makes them.
-pub(super) fn random_client_id() -> String {
-    (0..22).map(|_| fastrand::alphanumeric()).collect()
 }

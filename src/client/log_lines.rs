@@ -143,11 +143,16 @@ pub(crate) fn text(trace: &Trace, version: ProtocolVersion) -> (LogLevel, String
     (LogLevel::Debug, line)
 }
 
-/// The line for a CONNACK that refuses MQTT 3.1.1, in place of [`text`], if the client goes on with MQTT 3.1.
-pub(crate) fn downgrade(flags: u8, reason: ReasonCode) -> (LogLevel, String) {
+/// The line for a CONNACK that refuses the version, in place of [`text`], if the client goes on with an older one.
+pub(crate) fn downgrade(flags: u8, reason: ReasonCode, version: ProtocolVersion) -> (LogLevel, String) {
     let line = format!(
-        "{}, attempting downgrade to MQTT v3.1.",
-        conn_ack(flags, reason.value())
+        "{}, attempting downgrade to MQTT v{}.",
+        conn_ack(flags, reason.value()),
+        if version == ProtocolVersion::V31 {
+            "3.1"
+        } else {
+            "3.1.1"
+        }
     );
     (LogLevel::Debug, line)
 }

@@ -32,6 +32,7 @@ mod delivery;
 mod dispatch;
 mod driver;
 mod ended;
+mod fallback;
 mod filters;
 mod guard;
 mod info;
@@ -44,8 +45,10 @@ mod messages;
 mod payload;
 mod publishing;
 mod reason;
+mod redirect;
 mod registration;
 mod requests;
+mod retry;
 #[cfg(feature = "scram")]
 mod scram;
 mod server;
@@ -56,6 +59,7 @@ mod slow_callbacks;
 mod socket_handle;
 mod stats;
 mod subscribing;
+mod will;
 mod write;
 
 pub use crate::codec::{
@@ -82,6 +86,8 @@ pub use message::Message;
 pub use messages::Messages;
 pub use payload::Payload;
 pub use reason::{ConnectFlags, DisconnectFlags, DisconnectReason};
+pub use redirect::Redirect;
+pub use retry::Retry;
 #[cfg(feature = "scram")]
 pub use scram::Scram;
 pub use socket_handle::SocketHandle;

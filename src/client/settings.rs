@@ -9,14 +9,14 @@ use bytes::Bytes;
 
 use super::backoff::Backoff;
 use super::connect_options::ConnectOptions;
+use super::fallback::Fallback;
+use super::redirect::Redirects;
 use super::shared::{Core, Phase, Shared};
 use super::{
-    Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Server,
-    Stats, Transport,
+    Client, IntoConnect, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Server, Stats, Transport,
 };
-use crate::codec::{Properties, ProtocolVersion, Will};
+use crate::codec::ProtocolVersion;
 use crate::error::{DropReason, Error, Result};
-use crate::topic::{TopicName, check_topic};
 use crate::transport::DialOptions;
 
 /// Settings. Those of a connection take effect at the next one.
@@ -49,76 +49,6 @@ impl Client {
     /// Returns the user name, if one is set.
     pub fn username(&self) -> Option<String> {
         self.shared().lock().username.clone()
-    }
-
-    /// Sets the message that the server publishes when the connection ends without DISCONNECT.
-    ///
-    /// Takes effect at the next connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] for a topic that is not valid, a QoS over 2, a payload over 65,535 bytes.
-    ///
-    /// ```
-    /// # let client = callmq::client::Client::default();
-    /// client.will_set("house/sensor1", "gone", 1, true)?;
-    /// assert_eq!(client.will_topic().as_deref(), Some("house/sensor1"));
-    /// # Ok::<(), callmq::Error>(())
-    /// ```
-    ///
-    /// See MQTT 5.0, section 3.1.2.5.
-    pub fn will_set<'a>(
-        &self,
-        topic: impl AsRef<str>,
-        payload: impl IntoPayload<'a>,
-        qos: impl IntoQos,
-        retain: bool,
-    ) -> Result<()> {
-        let topic = topic.as_ref();
-        check_topic(topic)?;
-        let payload = Bytes::from(payload.into_payload());
-        if payload.len() > usize::from(u16::MAX) {
-            return Err(Error::argument(
-                "payload",
-                "of a will must not be larger than 65,535 bytes",
-            ));
-        }
-        let will = Will {
-            topic: TopicName::from_checked(topic),
-            payload,
-            qos: qos.into_qos()?,
-            retain,
-            properties: Properties::new(),
-        };
-        self.shared().lock().session.settings.will = Some(will);
-        Ok(())
-    }
-
-    /// Forgets the will. Takes effect at the next connection.
-    pub fn will_clear(&self) {
-        self.shared().lock().session.settings.will = None;
-    }
-
-    /// Returns the topic of the will, if one is set.
-    pub fn will_topic(&self) -> Option<String> {
-        self.shared()
-            .lock()
-            .session
-            .settings
-            .will
-            .as_ref()
-            .map(|will| will.topic.to_string())
-    }
-
-    /// Returns the payload of the will, if one is set.
-    pub fn will_payload(&self) -> Option<Bytes> {
-        self.shared()
-            .lock()
-            .session
-            .settings
-            .will
-            .as_ref()
-            .map(|will| will.payload.clone())
     }
 
     /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest.
@@ -408,7 +338,8 @@ impl Client {
 
     /// Returns the version of MQTT.
     ///
-    /// It changes from 3.1.1 to 3.1 when the server refuses the former with code 1 while a loop runs.
+    /// It changes from 3.1.1 to 3.1 when the server refuses the former with code 1 while a loop runs, and from 5.0 to
+    /// 3.1.1 where [`fallback`](super::ClientBuilder::fallback) allows it.
     pub fn protocol(&self) -> ProtocolVersion {
         self.shared().lock().session.settings.version
     }
@@ -464,6 +395,7 @@ impl Client {
 impl Core {
     /// Stores where to connect to and returns what was stored before; changes nothing if that does not make a CONNECT.
     fn configure(&mut self, options: &Arc<ConnectOptions>) -> Result<Option<Arc<ConnectOptions>>> {
+        self.forget_fallback();
         self.check_session_settings()?;
         let mut settings = self.session.settings.clone();
         options.check_version(settings.version)?;
@@ -478,7 +410,7 @@ impl Core {
         }
         if settings.version == ProtocolVersion::V31 && settings.client_id.is_empty() {
             // MQTT 3.1 has no empty ids.
-            settings.client_id = super::dispatch::random_client_id();
+            settings.client_id = super::fallback::random_client_id();
         }
         if let Some(seconds) = options.keep_alive_seconds() {
             settings.keep_alive = seconds;
@@ -493,6 +425,7 @@ impl Core {
         }
         self.session.settings = settings;
         self.first_connection = true;
+        self.redirects = Redirects::default();
         self.backoff.reset();
         Ok(self.options.replace(Arc::clone(options)))
     }
@@ -520,6 +453,7 @@ impl Shared {
             messages_acknowledged: counters.acknowledged,
             messages_resent: counters.resent,
             messages_dropped: counters.dropped,
+            messages_without_properties: counters.without_properties,
             packets_sent: counters.packets_sent,
             packets_received: plain + counters.packets_received,
             bytes_sent: counters.bytes_sent,
@@ -580,6 +514,8 @@ impl Shared {
         core.first_connection = true;
         core.transport = Transport::default();
         core.backoff = Backoff::default();
+        core.fallback = Fallback::default();
+        core.redirects = Redirects::default();
         core.reconnect_on_failure = true;
         core.manual_ack = false;
         core.suppress_exceptions = false;

@@ -21,7 +21,9 @@ use super::callbacks::Callbacks;
 use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
+use super::fallback::Fallback;
 use super::info::{Tracker, WrittenBytes};
+use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::codec::Properties;
@@ -131,6 +133,8 @@ pub(crate) struct Core {
     pub(super) goodbye: Instant,
     /// The next attempt is to be made at once.
     pub(super) reconnect_now: bool,
+    pub(super) fallback: Fallback,
+    pub(super) redirects: Redirects,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -284,6 +288,8 @@ impl Shared {
                 leaving: false,
                 goodbye: Instant::now(),
                 reconnect_now: false,
+                fallback: Fallback::default(),
+                redirects: Redirects::default(),
                 reauthentication: None,
             }),
             changed: Condvar::new(),

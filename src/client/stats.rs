@@ -17,6 +17,8 @@ pub struct Stats {
     pub messages_resent: u64,
     /// Accepted outgoing messages that were dropped, whatever the reason.
     pub messages_dropped: u64,
+    /// Messages sent without their properties, after a [fallback](super::ClientBuilder::fallback) to MQTT 3.1.1.
+    pub messages_without_properties: u64,
     /// Packets sent.
     pub packets_sent: u64,
     /// Packets received.

@@ -20,6 +20,8 @@ pub(crate) struct Counters {
     /// Messages of QoS 1 and 2 whose exchange ended, and those of them that the server refused (MQTT 5.0).
     pub(crate) acknowledged: u64,
     pub(crate) refused: u64,
+    /// PUBLISH packets sent without their properties, which the version does not have.
+    pub(crate) without_properties: u64,
     /// PUBLISH packets sent again after a connection was lost.
     pub(crate) resent: u64,
     /// Accepted messages that will never be sent, or sent again.

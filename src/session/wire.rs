@@ -244,6 +244,9 @@ impl Wire {
             }),
         }
         self.counters.packets_sent += 1;
+        if version != ProtocolVersion::V5 && !publish.properties.is_empty() {
+            self.counters.without_properties += 1;
+        }
         self.trace(|version| Trace::SentPublish {
             dup: publish.dup,
             qos: publish.qos,

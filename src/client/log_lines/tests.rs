@@ -136,7 +136,7 @@ fn received_connack() {
 #[test]
 fn connack_that_the_client_answers_with_another_connect() {
     assert_eq!(
-        downgrade(0, ReasonCode::from_connack_v3(1)),
+        downgrade(0, ReasonCode::from_connack_v3(1), ProtocolVersion::V31),
         (
             LogLevel::Debug,
             "Received CONNACK (0, 1), attempting downgrade to MQTT v3.1.".to_owned()

@@ -1,0 +1,235 @@
+//! Following a server that sends its client to another one (MQTT 5.0, section 4.13): only where the application says so.
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::shared::{Core, Shared};
+use super::{Client, ConnectOptions, Server};
+use crate::codec::{Properties, ReasonCode};
+
+/// So many servers may pass a client on, one after the other, before it waits and starts again.
+const MAX_HOPS: u8 = 3;
+/// Of a list of servers no more are looked at.
+const MAX_SERVERS: usize = 16;
+
+/// A server asks this client to use another one; see [`Client::on_redirect`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Redirect {
+    /// 0x9C (Use another server) or 0x9D (Server moved).
+    pub reason_code: ReasonCode,
+    /// Whether the server has moved for good (0x9D).
+    pub is_permanent: bool,
+    /// Where to, in the order in which they are tried. Never empty.
+    pub servers: Vec<Server>,
+}
+
+impl Redirect {
+    /// Reads a Server Reference: names or addresses with an optional port, a blank between them.
+    fn new(reason_code: ReasonCode, reference: &str) -> Option<Self> {
+        let entries = reference.split_ascii_whitespace().take(MAX_SERVERS);
+        // Host and port and nothing else: no scheme, and no credentials of the server's choice.
+        let plain = entries.filter(|entry| !entry.contains(['/', '@']));
+        let servers: Vec<Server> = plain.filter_map(|entry| entry.parse().ok()).collect();
+        (!servers.is_empty()).then_some(Self {
+            reason_code,
+            is_permanent: reason_code == ReasonCode::SERVER_MOVED,
+            servers,
+        })
+    }
+}
+
+/// Where the servers have sent the client.
+#[derive(Debug, Default)]
+pub(crate) struct Redirects {
+    /// The reference of the server that ended the last connection.
+    offered: Option<(ReasonCode, String)>,
+    /// Followed since the last good connection or wait.
+    hops: u8,
+    /// For the next attempt only.
+    temporary: Option<Vec<Server>>,
+    /// In place of the servers of `connect`.
+    moved: Option<Vec<Server>>,
+    /// From the URL of the server of the last attempt.
+    credentials: Option<(String, Option<Bytes>)>,
+}
+
+impl Redirects {
+    /// The server ends the connection with this code.
+    pub(super) fn offer(&mut self, reason: ReasonCode, properties: &Properties) {
+        let redirects = reason == ReasonCode::USE_ANOTHER_SERVER || reason == ReasonCode::SERVER_MOVED;
+        let reference = properties.server_reference().filter(|_| redirects);
+        self.offered = reference.map(|reference| (reason, reference.to_owned()));
+    }
+
+    /// The servers of the attempt that begins.
+    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
+        self.offered = None;
+        let moved = self.temporary.take().or_else(|| self.moved.clone());
+        moved.unwrap_or_else(|| options.servers().to_vec())
+    }
+
+    /// The one of them that could be reached.
+    pub(super) fn reached(&mut self, server: Option<&Server>) {
+        self.credentials =
+            server.and_then(|server| Some((server.username.clone()?, server.password.clone())));
+    }
+
+    /// The connection was a good one, or the next attempt waits: another chain may begin.
+    pub(super) fn settled(&mut self) {
+        self.hops = 0;
+    }
+
+    fn follow(&mut self, redirect: Redirect) {
+        let mut servers = redirect.servers;
+        if let Some((username, password)) = &self.credentials {
+            for server in &mut servers {
+                server.username = Some(username.clone());
+                server.password.clone_from(password);
+            }
+        }
+        self.hops += 1;
+        if redirect.is_permanent {
+            self.moved = Some(servers);
+        } else {
+            self.temporary = Some(servers);
+        }
+    }
+}
+
+impl Client {
+    /// Asks `decide` when a server refuses or ends the connection and names another one to use (MQTT 5.0): `true` follows.
+    ///
+    /// Without it, such an end is one like any other. With `true` the loop connects to the servers named, at once and
+    /// without asking [`reconnect_if`](Self::reconnect_if). After [0x9C](ReasonCode::USE_ANOTHER_SERVER) that is for one
+    /// connection: the next attempt goes to the servers of [`connect`](Self::connect) again. After
+    /// [0x9D](ReasonCode::SERVER_MOVED) they take the place of those until the next call of `connect`. After three in a
+    /// row without a connection that lived a while the loop waits as after any failure, so two servers cannot play with
+    /// the client. Only the loops that reconnect follow ([`loop_start`](Self::loop_start),
+    /// [`loop_forever`](Self::loop_forever)), and only while
+    /// [`reconnect_on_failure_set`](Self::reconnect_on_failure_set) is on.
+    ///
+    /// **The new server gets everything that the old one got**: user name and password, those of the URL too, or the
+    /// first message of the authenticator, subscriptions, and the messages that wait. Who can answer in the place of the server can send the client anywhere, so look at
+    /// [`servers`](Redirect::servers) before you agree.
+    ///
+    /// A panic counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
+    /// 1883 where none is given.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).build();
+    /// client.on_redirect(|_client, redirect| {
+    ///     redirect.servers.iter().all(|server| server.host().is_some_and(|host| host.ends_with(".example.com")))
+    /// });
+    /// ```
+    ///
+    /// See MQTT 5.0, section 4.11.
+    pub fn on_redirect<F>(&self, mut decide: F) -> &Self
+    where
+        F: FnMut(&Client, &Redirect) -> bool + Send + 'static,
+    {
+        self.callbacks()
+            .redirect
+            .set(Box::new(move |client, redirect| decide(client, redirect)));
+        self
+    }
+}
+
+pub(crate) type OnRedirect = dyn FnMut(&Client, &Redirect) -> bool + Send;
+
+impl Shared {
+    /// Whether the next attempt follows the server that ended the last connection, at once.
+    pub(super) fn follows_redirect(self: &Arc<Self>) -> bool {
+        let redirect = {
+            let mut core = self.lock();
+            let offered = mem::take(&mut core.redirects.offered);
+            let Some((reason, reference)) = offered.filter(|_| self.callbacks.redirect.is_set()) else {
+                return false;
+            };
+            if core.redirects.hops >= MAX_HOPS {
+                core.note("too many servers in a row send to another one: waiting");
+                return false;
+            }
+            let redirect = Redirect::new(reason, &reference);
+            if redirect.is_none() {
+                core.note("the server names another one to use, but not in a form that is understood");
+            }
+            redirect
+        };
+        let Some(redirect) = redirect else {
+            return false;
+        };
+        let run = self.callbacks.redirect.run_for("on_redirect", |f| {
+            self.call("on_redirect", |client| Ok(f(client, &redirect)))
+        });
+        match run {
+            Some(Ok(true)) => {
+                let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
+                log::info!(target: "callmq", "sent to another server ({}): {}", redirect.reason_code, servers.join(", "));
+                self.lock().redirects.follow(redirect);
+                true
+            }
+            Some(Err(error)) => {
+                self.keep_failure(Err(error));
+                false
+            }
+            Some(Ok(false)) | None => false,
+        }
+    }
+}
+
+impl Core {
+    /// The servers of the attempt that begins.
+    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
+        self.redirects.servers(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(reference: &str) -> Vec<String> {
+        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, reference);
+        redirect.map_or_else(Vec::new, |redirect| {
+            redirect.servers.iter().map(Server::to_string).collect()
+        })
+    }
+
+    /// The forms of MQTT 5.0, section 4.11.
+    #[test]
+    fn references_are_hosts_with_a_port_or_without() {
+        assert_eq!(servers("myserver.xyz.org"), ["myserver.xyz.org:1883"]);
+        assert_eq!(
+            servers("myserver.xyz.org:8883 10.10.151.22:8883  [fe80::9610:3eff:fe1c]:1884"),
+            [
+                "myserver.xyz.org:8883",
+                "10.10.151.22:8883",
+                "[fe80::9610:3eff:fe1c]:1884"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_over() {
+        for reference in [
+            "",
+            " ",
+            "h:0",
+            "h:x",
+            "mqtt://h",
+            "me:secret@h",
+            "h/path",
+            ":1883",
+            "[::1",
+        ] {
+            assert_eq!(servers(reference), [""; 0], "{reference}");
+        }
+        assert_eq!(servers("mqtt://a b:1 user@c"), ["b:1"]);
+        assert_eq!(servers(&"h ".repeat(100)).len(), MAX_SERVERS);
+    }
+}
