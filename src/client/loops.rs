@@ -16,8 +16,8 @@ const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long dropping the last handle may take: what was accepted is sent and acknowledged in this time, or dropped.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The last part of it is for the DISCONNECT, and for what the peer does then.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// The last part of it is for the DISCONNECT.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// How much longer the drop waits on a busy machine for a loop that is about to be done.
 const SLACK: Duration = Duration::from_millis(500);
@@ -538,7 +538,7 @@ impl Shared {
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
             core.closing = Some(Closing::Requested { until: now + GOODBYE });
             if told.is_ok() {
-                core = self.flush_blocking(core, now + FAREWELL / 2);
+                core = self.flush_blocking(core, now + FAREWELL);
             }
             self.end(&mut core, super::DisconnectReason::Requested, Phase::Down);
         }
