@@ -100,7 +100,7 @@ impl Redirects {
 }
 
 impl Client {
-    /// Asks `decide` when a server refuses or ends the connection and names another one to use (MQTT 5.0): `true` follows.
+    /// Asks `decide` when a server refuses or ends the connection and names another one (MQTT 5.0): `true` follows.
     ///
     /// Without it, such an end is one like any other. With `true` the loop connects to the servers named, at once and
     /// without asking [`reconnect_if`](Self::reconnect_if). After [0x9C](ReasonCode::USE_ANOTHER_SERVER) that is for one
@@ -112,8 +112,8 @@ impl Client {
     /// [`reconnect_on_failure_set`](Self::reconnect_on_failure_set) is on.
     ///
     /// **The new server gets everything that the old one got**: user name and password, those of the URL too, or the
-    /// first message of the authenticator, subscriptions, and the messages that wait. Who can answer in the place of the server can send the client anywhere, so look at
-    /// [`servers`](Redirect::servers) before you agree.
+    /// first message of the authenticator, subscriptions, and the messages that wait. Who can answer in the place of the
+    /// server can send the client anywhere, so look at [`servers`](Redirect::servers) before you agree.
     ///
     /// A panic counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
     /// 1883 where none is given.

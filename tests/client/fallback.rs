@@ -4,7 +4,9 @@ use callmq::client::{
     self as mqtt, ConnectOptions, Error, Message, Properties, Property, QoS, SubscribeOptions,
 };
 
-use crate::support::{CONNACK, Connection, Events, PATIENCE, Peer, bad_argument, eventually};
+use crate::support::{
+    Bench, CONNACK, Connection, Events, PATIENCE, Peer, bad_argument, eventually, published,
+};
 
 /// The level in a CONNECT.
 const LEVEL: usize = 8;
@@ -299,4 +301,32 @@ fn a_will_has_properties() {
         bad_argument(old.will_set_message(("w", vec![0; 65_536]))),
         "payload"
     );
+}
+
+/// A will with a delay is published only if the client does not come back in time.
+///
+/// [MQTT-3.1.3-9] (5.0)
+#[test]
+fn a_delayed_will_gives_the_client_time_to_come_back() {
+    let bench = Bench::with(|clock| {
+        mqtt::Client::builder("c")
+            .protocol(mqtt::MQTTv5)
+            .session_expiry(100)
+            .clock(clock)
+    });
+    let delay = Properties::new().with(Property::WillDelayInterval(10));
+    let will = Message::new("will", "gone").properties(delay);
+    bench.client.will_set_message(will).unwrap();
+    bench.connect();
+    assert!(bench.broker.disconnect_client("c"));
+    bench.advance(9.0);
+    assert_eq!(published(&bench.broker, "will"), [""; 0]);
+    bench.client.loop_once(0).ok();
+    bench.client.reconnect().unwrap();
+    bench.step_until("it is back", || bench.client.is_connected());
+    bench.advance(9.0);
+    assert_eq!(published(&bench.broker, "will"), [""; 0]);
+    assert!(bench.broker.disconnect_client("c"));
+    bench.advance(11.0);
+    assert_eq!(published(&bench.broker, "will"), ["gone"]);
 }
