@@ -73,3 +73,17 @@ fn manual_ack(kind: BrokerKind) {
     assert!(lines[2].starts_with("refused: "), "{text}");
     assert_eq!(lines[3..], ["packed: 12 nails", "left unacknowledged: 0"]);
 }
+
+on_each_broker!(will_delay);
+fn will_delay(kind: BrokerKind) {
+    let text = printed(kind, "will_delay");
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "sensor: here",
+            "sensor: back",
+            "sensor: gone",
+            "the will came after the delay of 2 s: true",
+        ]
+    );
+}
