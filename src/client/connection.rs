@@ -144,7 +144,7 @@ impl Shared {
         let socket = Arc::new(socket);
         core.socket = Some(Arc::clone(&socket));
         core.line = WrittenBytes::new(Arc::downgrade(self));
-        core.writing.rest.clear();
+        core.writing.discard();
         core.writing.blocked = false;
         core.writing.stalled = false;
         core.closing = None;
@@ -408,7 +408,7 @@ impl Shared {
         core.session.closed(now);
         core.end_reauthentication(Err(Error::NotConnected));
         core.line.end();
-        core.writing.rest.clear();
+        core.writing.discard();
         core.writing.answers = 0;
         core.writing.blocked = false;
         core.closing = None;

@@ -296,7 +296,7 @@ impl Shared {
         let mut deadline = None;
         loop {
             let track = |_mid| Tracker::new(Arc::downgrade(self));
-            let error = match core.session.publish(self.now(), message.clone(), track) {
+            let error = match core.session.publish(|| self.now(), message, track) {
                 Ok(accepted) => return Ok((core, accepted)),
                 Err(error) => error,
             };

@@ -142,8 +142,8 @@ pub(crate) struct Core {
 /// The state of the write path, see `write.rs`.
 #[derive(Debug)]
 pub(crate) struct Writing {
-    /// Bytes taken out of the session that the socket did not take yet.
-    pub(super) rest: OutBuffer,
+    /// Bytes taken out of the session that the socket did not take yet. With the writer while it writes.
+    pub(super) rest: Option<Box<OutBuffer>>,
     /// How many bytes of answers to the peer were put into the output since it was empty.
     pub(super) answers: usize,
     /// Somebody is inside a write.
@@ -152,12 +152,24 @@ pub(crate) struct Writing {
     pub(super) blocked: bool,
     /// Counts the reports that the socket is writable.
     pub(super) writable: u64,
-    /// When the last write ended.
+    /// When the last write ended, and how long it took.
     pub(super) last: Instant,
+    pub(super) took: Duration,
+    /// How many bytes had been received when it began.
+    pub(super) heard: u64,
     /// Log lines are being handed out that must come before their bytes.
     pub(super) held: usize,
     /// The peer has not read for a while: publishers no longer wait for room.
     pub(super) stalled: bool,
+}
+
+impl Writing {
+    /// The connection is over: its bytes are nobody's. What is with a writer is discarded by that.
+    pub(super) fn discard(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.clear();
+        }
+    }
 }
 
 /// How the connection is being closed.
@@ -270,12 +282,14 @@ impl Shared {
                 session_present: false,
                 accepted_at: None,
                 writing: Writing {
-                    rest: OutBuffer::default(),
+                    rest: Some(Box::default()),
                     answers: 0,
                     busy: false,
                     blocked: false,
                     writable: 0,
                     last: now,
+                    took: Duration::ZERO,
+                    heard: 0,
                     held: 0,
                     stalled: false,
                 },
@@ -341,7 +355,7 @@ impl Shared {
 
     /// Wakes the driver if it sleeps.
     pub(crate) fn wake(&self) {
-        if self.asleep.swap(false, Ordering::AcqRel) {
+        if self.asleep.load(Ordering::Acquire) && self.asleep.swap(false, Ordering::AcqRel) {
             self.wake_now();
         }
     }
@@ -489,7 +503,8 @@ impl Core {
 
     /// Bytes that wait for the socket.
     pub(super) fn unwritten(&mut self) -> usize {
-        self.writing.rest.len() + self.session.output().len()
+        let rest = self.writing.rest.as_ref().map_or(0, |rest| rest.len());
+        rest + self.session.output().len()
     }
 
     /// What waits for a slow peer, or for callbacks that are slower than the publishers: in bytes, a report counting as

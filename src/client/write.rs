@@ -44,21 +44,25 @@ impl Shared {
             let Some(socket) = core.socket.clone() else {
                 return core;
             };
-            let mut bytes = std::mem::take(&mut core.writing.rest);
+            let Some(mut bytes) = core.writing.rest.take() else {
+                return core;
+            };
             // What a slow peer has not taken does not pile up here: the session sees that its output is full.
             if bytes.len() < core.session.settings.output_limit {
                 bytes.take_from(core.session.output());
             }
             if bytes.is_empty() {
-                core.writing.rest = bytes;
+                core.writing.rest = Some(bytes);
                 self.unclog(&mut core);
                 self.after_write(&mut core);
                 return core;
             }
             core.writing.busy = true;
+            core.writing.heard = core.session.bytes_received();
             let (epoch, writable) = (core.epoch, core.writing.writable);
             drop(core);
 
+            let started = self.now();
             let (count, result) = write_all(&socket, &mut bytes);
             let now = self.now();
 
@@ -66,11 +70,14 @@ impl Shared {
             core.writing.busy = false;
             if core.epoch != epoch || core.socket.is_none() {
                 // The connection was replaced or ended meanwhile; its bytes are nobody's.
+                bytes.clear();
+                core.writing.rest = Some(bytes);
                 self.notify(&core);
                 continue;
             }
-            core.writing.rest = bytes;
+            core.writing.rest = Some(bytes);
             core.writing.last = now;
+            core.writing.took = now.saturating_duration_since(started);
             if count > 0 {
                 core.writing.stalled = false;
                 core.session.wrote(now, count);
@@ -113,7 +120,7 @@ impl Shared {
     /// After `publish` appended to the output while a loop runs: writes, or leaves it to the driver. `quiet` says
     /// whether nothing was waiting before.
     pub(super) fn hand_over(self: &Arc<Self>, core: MutexGuard<'_, Core>, quiet: bool) {
-        if quiet && self.now().saturating_duration_since(core.writing.last) > QUIET {
+        if quiet && self.writes_itself(&core) {
             self.write_or_wake(core);
         } else {
             drop(core);
@@ -124,6 +131,15 @@ impl Shared {
                 guard::look_again();
             }
         }
+    }
+
+    /// Whether a publisher that found nothing to be written writes its message itself: not in a burst.
+    ///
+    /// It is in one if the last write was just now; or if that took longer than the time since then, unless the peer has
+    /// said something meanwhile: publishers that take turns with it are waited for.
+    fn writes_itself(&self, core: &Core) -> bool {
+        let pause = self.now().saturating_duration_since(core.writing.last);
+        pause > QUIET && (pause > core.writing.took || core.writing.heard != core.session.bytes_received())
     }
 
     /// Writes once; what is left to do is left to the driver.
@@ -203,9 +219,15 @@ impl Shared {
 fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<()>) {
     let mut count = 0;
     while !bytes.is_empty() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = bytes.io_slices(&mut slices);
-        match socket.write_vectored(&slices[..filled]) {
+        let result = match bytes.as_slice() {
+            Some(slice) => socket.write(slice),
+            None => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let filled = bytes.io_slices(&mut slices);
+                socket.write_vectored(&slices[..filled])
+            }
+        };
+        match result {
             Ok(0) => return (count, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
                 bytes.advance(written);

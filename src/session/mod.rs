@@ -303,15 +303,23 @@ impl<T: Track> Session<T> {
 
     /// Accepts a message, or refuses it and changes nothing. `track` is called only for a message that cannot be
     /// followed by its position in the output.
+    ///
+    /// `now` is asked only where the time matters: for messages that expire.
+    #[inline]
     pub(crate) fn publish(
         &mut self,
-        now: Instant,
-        message: Outgoing<'_>,
+        now: impl FnOnce() -> Instant,
+        message: &Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        self.now = now;
+        if self.takes_at_once(message) {
+            return Ok(self.send_at_once(message));
+        }
+        if !message.properties.is_empty() || self.queue.next_expiry().is_some() {
+            self.now = now();
+        }
         self.wire.trace = self.settings.trace;
-        self.accept(message, track)
+        self.accept(message.clone(), track)
     }
     /// Adds to the ledger and asks the server, now or when there is a connection. Returns the message id.
     pub(crate) fn subscribe(
@@ -480,6 +488,10 @@ impl<T: Track> Session<T> {
     /// Accepted messages that will never be sent, or sent again.
     pub(crate) fn dropped(&self) -> u64 {
         self.wire.counters.dropped
+    }
+    /// Bytes that came, on all connections.
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.wire.counters.bytes_received
     }
     /// Messages of QoS 1 and 2 that were sent and are not finished.
     pub(crate) fn inflight(&self) -> usize {

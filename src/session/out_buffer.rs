@@ -53,6 +53,14 @@ impl OutBuffer {
         self.len += bytes.len();
         self.chunks.push_back(bytes);
     }
+    /// All of the bytes, if they stand side by side.
+    pub(crate) fn as_slice(&self) -> Option<&[u8]> {
+        if self.chunks.is_empty() {
+            self.tail.get(self.tail_written..)
+        } else {
+            None
+        }
+    }
     /// Fills `slices` with what is to be written next and returns how many were filled.
     pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = self.tail.get(self.tail_written..).unwrap_or_default();
@@ -66,7 +74,10 @@ impl OutBuffer {
     }
     /// Forgets the first `count` bytes: they were written.
     pub(crate) fn advance(&mut self, count: usize) {
-        let mut count = count.min(self.len);
+        if count >= self.len {
+            return self.clear();
+        }
+        let mut count = count;
         self.len -= count;
         while let Some(first) = self.chunks.front_mut() {
             if count < first.len() {
@@ -77,9 +88,6 @@ impl OutBuffer {
             self.chunks.pop_front();
         }
         self.tail_written += count;
-        if self.len == 0 {
-            self.clear();
-        }
     }
     /// Moves all of `other` behind the bytes of `self`. Where `self` is empty this exchanges the two (so that buffers are reused).
     pub(crate) fn take_from(&mut self, other: &mut OutBuffer) {
@@ -95,9 +103,13 @@ impl OutBuffer {
         other.clear();
     }
     pub(crate) fn clear(&mut self) {
-        self.chunks.clear();
+        if !self.chunks.is_empty() {
+            self.chunks.clear();
+        }
         self.tail.clear();
-        self.tail.shrink_to(RETAINED_CAPACITY);
+        if self.tail.capacity() > RETAINED_CAPACITY {
+            self.tail.shrink_to(RETAINED_CAPACITY);
+        }
         self.tail_written = 0;
         self.len = 0;
     }

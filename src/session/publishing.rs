@@ -1,6 +1,7 @@
 //! Outgoing messages: straight into the output, or through the queue; again after a lost connection.
 
 use super::message::{Message, Payload};
+use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::outgoing::{Again, Slot};
 use super::queue::{Queued, Which};
 use super::wire::{AckKind, PublishPacket};
@@ -14,6 +15,32 @@ use crate::codec::{
 const IDS_FOR_REQUESTS: usize = 64;
 
 impl<T: Track> Session<T> {
+    /// Whether a message is of the kind that [`send_at_once`](Self::send_at_once) is for, and nothing stands in its way.
+    #[inline]
+    pub(super) fn takes_at_once(&self, message: &Outgoing<'_>) -> bool {
+        message.qos == QoS::AtMostOnce
+            && message.properties.is_empty()
+            && message.payload.as_slice().len() < SHARED_PAYLOAD_MIN
+            && self.connection.link == Link::Open
+            && self.queue.messages() == 0
+            && self.wire.output.len() < self.settings.output_limit
+            && !self.settings.trace
+            && !self.settings.report_qos0
+            && !self.wire.aliases.are_automatic()
+            && !self.connection.limits.restrict_messages()
+    }
+
+    /// Puts a message of QoS 0 into the output: what most of a stream of them needs, and nothing else.
+    #[inline]
+    pub(super) fn send_at_once(&mut self, message: &Outgoing<'_>) -> Accepted<T> {
+        let mid = self.ids.next_mid();
+        self.wire.put_small(message);
+        self.wire.counters.messages_sent[0] += 1;
+        let end = self.wire.appended;
+        self.unwritten.push_silent(end);
+        Accepted::InOutput { mid, end }
+    }
+
     pub(super) fn accept(
         &mut self,
         message: Outgoing<'_>,

@@ -173,6 +173,12 @@ impl Sent {
         }
     }
 
+    /// Whether messages get aliases by themselves.
+    #[inline]
+    pub(super) fn are_automatic(&self) -> bool {
+        self.automatic != 0
+    }
+
     /// Whether this packet may have to be changed. So asked for every packet, it has to be cheap.
     #[inline]
     pub(super) fn concern(&self, publish: &PublishPacket<'_>) -> bool {

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::message::Payload;
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
-use super::{Counters, Event, OutBuffer, Trace};
+use super::{Counters, Event, OutBuffer, Outgoing, Trace};
 use crate::codec::{
     Ack, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
     encode_publish_head, publish_packet_len,
@@ -225,6 +225,26 @@ impl Wire {
             ..*publish
         });
         self.aliases.written(changed);
+    }
+
+    /// A PUBLISH of QoS 0 without properties, its payload copied, untraced.
+    #[inline]
+    pub(super) fn put_small(&mut self, message: &Outgoing<'_>) {
+        let version = self.version;
+        let payload = message.payload.as_slice();
+        let head = PublishHead {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: message.retain,
+            packet_id: None,
+            topic: message.topic,
+            properties: message.properties,
+        };
+        self.append(|out| {
+            encode_publish_head(out, version, head, payload.len());
+            out.extend_from_slice(payload);
+        });
+        self.counters.packets_sent += 1;
     }
 
     #[inline(always)]

@@ -40,6 +40,21 @@ fn names_that_may_not_be_published() {
 }
 
 #[test]
+fn a_forbidden_character_is_found_wherever_it_stands() {
+    for len in 1..40 {
+        for position in 0..len {
+            for byte in 0..0x80 {
+                let mut name = vec![b'a'; len];
+                name[position] = byte;
+                let name = String::from_utf8(name).unwrap();
+                let allowed = !matches!(byte, b'+' | b'#' | 0);
+                assert_eq!(check_topic(&name).is_ok(), allowed, "{name:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn filters_that_may_be_subscribed() {
     for filter in [
         "a",

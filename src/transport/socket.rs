@@ -99,6 +99,18 @@ impl Socket {
         }
     }
 
+    /// Writes as much of `bytes`, of which there are some, as there is room for. Never 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_vectored`](Self::write_vectored).
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => retry(|| (&mut &*stream).write(bytes)),
+            Self::Custom(custom) => custom.write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
     /// Writes as much of `slices`, in their order, as there is room for. Never 0 unless they are all empty.
     ///
     /// # Errors

@@ -38,7 +38,9 @@ fn publish(
         retain: false,
         properties: &properties.into(),
     };
-    bench.session.publish(bench.now, message, |_| Tracker::default())
+    bench
+        .session
+        .publish(|| bench.now, &message, |_| Tracker::default())
 }
 
 /// The intervals that were sent with messages of one byte of topic and payload, and their first bytes.

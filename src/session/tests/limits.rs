@@ -53,7 +53,9 @@ fn retained(bench: &mut Bench, qos: u8) -> Result<Accepted<Tracker>> {
         retain: true,
         properties: &Properties::new(),
     };
-    bench.session.publish(bench.now, message, |_| Tracker::default())
+    bench
+        .session
+        .publish(|| bench.now, &message, |_| Tracker::default())
 }
 
 /// What was said about messages that were not sent, without the events about the connection.

@@ -180,7 +180,7 @@ fn properties_of_queued_messages_are_kept_and_counted() {
     };
     bench
         .session
-        .publish(bench.now, message, |_| Tracker::default())
+        .publish(|| bench.now, &message, |_| Tracker::default())
         .unwrap();
     // Topic, payload, and the properties with their length.
     assert_eq!(bench.session.queued_bytes(), 1 + 1 + 3);

@@ -33,7 +33,7 @@ fn retain_and_an_empty_payload_are_on_the_wire() {
     };
     bench
         .session
-        .publish(bench.now, message, |_| Tracker::default())
+        .publish(|| bench.now, &message, |_| Tracker::default())
         .unwrap();
     assert_eq!(bench.sent(), b"\x33\x05\x00\x01t\x00\x01");
 }
@@ -294,7 +294,9 @@ fn a_large_shared_payload_is_written_from_where_it_is() {
             retain: false,
             properties: &Properties::new(),
         };
-        let accepted = bench.session.publish(bench.now, message, |_| Tracker::default());
+        let accepted = bench
+            .session
+            .publish(|| bench.now, &message, |_| Tracker::default());
         let mut slices = [std::io::IoSlice::new(&[]); 4];
         assert_eq!(bench.session.output().io_slices(&mut slices), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
@@ -342,7 +344,9 @@ fn a_packet_longer_than_the_protocol_allows_is_refused() {
         retain: false,
         properties: &Properties::new(),
     };
-    let refused = bench.session.publish(bench.now, message, |_| Tracker::default());
+    let refused = bench
+        .session
+        .publish(|| bench.now, &message, |_| Tracker::default());
     assert!(matches!(
         refused,
         Err(Error::InvalidArgument {

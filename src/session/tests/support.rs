@@ -206,7 +206,8 @@ impl Bench {
             retain: false,
             properties: &Properties::new(),
         };
-        self.session.publish(self.now, message, |_| Tracker::default())
+        self.session
+            .publish(|| self.now, &message, |_| Tracker::default())
     }
 
     /// Publishes a message that is followed by a tracker.

@@ -96,7 +96,9 @@ fn by_hand(bench: &mut Bench, topic: &str, alias: u16, qos: u8) -> Result<Accept
         retain: false,
         properties: &Property::TopicAlias(alias).into(),
     };
-    bench.session.publish(bench.now, message, |_| Tracker::default())
+    bench
+        .session
+        .publish(|| bench.now, &message, |_| Tracker::default())
 }
 
 // ---- from the server ----
@@ -206,7 +208,7 @@ fn properties_stay_and_the_alias_is_the_last() {
         };
         bench
             .session
-            .publish(bench.now, message, |_| Tracker::default())
+            .publish(|| bench.now, &message, |_| Tracker::default())
             .unwrap();
     }
     let expected: [&[u8]; 2] = [
@@ -480,7 +482,9 @@ fn a_server_that_follows_the_aliases_finds_every_topic() {
             let track = |_| Tracker::default();
             let meant = match random.u8(0..4) {
                 0 => {
-                    let done = bench.session.publish(bench.now, message("", &property), track);
+                    let done = bench
+                        .session
+                        .publish(|| bench.now, &message("", &property), track);
                     let meant: Option<&String> = by_name.get(&alias);
                     assert_eq!(done.is_ok(), meant.is_some(), "{done:?}");
                     meant.cloned()
@@ -488,7 +492,7 @@ fn a_server_that_follows_the_aliases_finds_every_topic() {
                 1 => {
                     let done = bench
                         .session
-                        .publish(bench.now, message(&topic, &property), track);
+                        .publish(|| bench.now, &message(&topic, &property), track);
                     assert_eq!(done.is_ok(), alias <= maximum);
                     done.is_ok().then(|| {
                         by_name.insert(alias, topic.clone());
@@ -498,7 +502,7 @@ fn a_server_that_follows_the_aliases_finds_every_topic() {
                 _ => {
                     bench
                         .session
-                        .publish(bench.now, message(&topic, &none), track)
+                        .publish(|| bench.now, &message(&topic, &none), track)
                         .unwrap();
                     Some(topic)
                 }
