@@ -1,9 +1,6 @@
-//! Messages: each QoS, retained, wills, wildcards, unsubscribing.
+//! Messages: each QoS, retained, wildcards, unsubscribing.
 
-use std::time::Duration;
-
-use callmq::client::{Error, Message, Messages};
-use interop::Proxy;
+use callmq::client::{Error, Message};
 
 use crate::site::{DEADLINE, Outcome, Site, deliver, ensure, expect, expect_all, granted, publish, same};
 use crate::{ALL, Row};
@@ -16,8 +13,6 @@ pub const CHECKS: &[Row] = &[
     ("lower QoS of the two", ALL, lower_qos),
     ("retained", ALL, retained),
     ("retained is cleared", ALL, retained_is_cleared),
-    ("will", ALL, will),
-    ("no will after disconnect", ALL, no_will),
     ("wildcards", ALL, wildcards),
     ("$ topics", ALL, dollar_topics),
     ("unsubscribe", ALL, unsubscribe),
@@ -79,44 +74,6 @@ fn retained_is_cleared(site: &Site) -> Outcome {
     deliver(&speaker, Message::new(&topic, "").retain(true), 1)?;
     let (_listener, messages) = site.listener("b", &filter, 1)?;
     publish(&speaker, &site.topic("t/end"), "end", 1)?;
-    expect(&messages, "end").map(drop)
-}
-
-/// A will that is published, or not, when `end` has been done to the connection.
-fn with_will(
-    site: &Site,
-    end: impl FnOnce(&callmq::Client, &Proxy) -> Outcome,
-) -> Outcome<(callmq::Client, Messages)> {
-    let topic = site.topic("will");
-    let (listener, messages) = site.listener("a", &topic, 1)?;
-    let proxy = Proxy::start(site.broker().port(), Duration::ZERO);
-    let mortal = site.client("b");
-    mortal.will_set(&topic, "gone", 1, false)?;
-    site.join_with(&mortal, site.through(&proxy))?;
-    end(&mortal, &proxy)?;
-    Ok((listener, messages))
-}
-
-fn will(site: &Site) -> Outcome {
-    let (_listener, messages) = with_will(site, |_, proxy| {
-        proxy.cut();
-        Ok(())
-    })?;
-    expect(&messages, "gone").map(drop)
-}
-
-fn no_will(site: &Site) -> Outcome {
-    let (listener, messages) = with_will(site, |client, proxy| {
-        client.disconnect()?;
-        // The broker has seen it when it has closed its side.
-        crate::site::until("the end of the connection", || {
-            proxy
-                .records()
-                .iter()
-                .any(|record| record.event == interop::proxy::Event::ClosedByBroker)
-        })
-    })?;
-    publish(&listener, &site.topic("will"), "end", 1)?;
     expect(&messages, "end").map(drop)
 }
 

@@ -92,6 +92,8 @@ static KNOWN: &[Known] = &[
         "sends larger packets than the client has allowed"),
 
     // aedes 2.0.0-beta.1
+    always(Aedes, &[V5], "will delay", "the will did not come",
+        "never publishes a will that has a delay"),
     always(Aedes, &[V5], "receive maximum of the client", "at once, and 2 are allowed",
         "sends more than the client has allowed"),
     always(Aedes, &[V5], "maximum packet of the client", "a packet of 10",

@@ -16,6 +16,7 @@ mod sessions;
 mod site;
 mod subscriptions;
 mod volume;
+mod wills;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -81,6 +82,7 @@ fn checks() -> Vec<Check> {
     [
         connecting::CHECKS,
         basics::CHECKS,
+        wills::CHECKS,
         volume::CHECKS,
         sessions::CHECKS,
         subscriptions::CHECKS,

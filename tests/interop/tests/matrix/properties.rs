@@ -26,7 +26,6 @@ pub const CHECKS: &[Row] = &[
     ),
     ("subscription identifiers", ONLY_5, subscription_identifiers),
     ("topic aliases", ONLY_5, topic_aliases),
-    ("disconnect with will", ONLY_5, disconnect_with_will),
     ("reason: no subscribers", ONLY_5, no_subscribers),
     ("reason: no subscription", ONLY_5, no_subscription),
 ];
@@ -329,24 +328,4 @@ fn topic_aliases(site: &Site) -> Outcome {
         .filter(|record| nameless(&record.event))
         .count();
     same("messages without a topic", count, 3)
-}
-
-/// A DISCONNECT that asks for the will.
-fn disconnect_with_will(site: &Site) -> Outcome {
-    let topic = site.topic("will");
-    let (listener, messages) = site.listener("a", &topic, 1)?;
-    let mortal = site.client("b");
-    mortal.will_set(&topic, "gone", 1, false)?;
-    site.join(&mortal)?;
-    mortal.disconnect_with(ReasonCode::DISCONNECT_WITH_WILL_MESSAGE, Properties::default())?;
-    let ends = Duration::from_secs(2);
-    if let Ok(message) = messages.recv(ends) {
-        return same("payload", message.payload.to_str_lossy(), "gone");
-    }
-    publish(&listener, &topic, "end", 1)?;
-    same(
-        "payload",
-        expect(&messages, "end")?.payload.to_str_lossy(),
-        "gone",
-    )
 }
