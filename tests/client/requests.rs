@@ -407,6 +407,24 @@ fn a_request_waits_for_the_connection_that_a_loop_makes() {
 }
 
 #[test]
+fn a_request_that_waits_ends_when_the_client_falls_back_to_an_older_version() {
+    let broker = Broker::builder()
+        .refuse_version(mqtt::MQTTv5)
+        .listen("127.0.0.1:0")
+        .unwrap();
+    let client = mqtt::Client::builder("falls-back")
+        .protocol(mqtt::MQTTv5)
+        .fallback(true)
+        .build();
+    let seen = Events::new();
+    client.request_with("double", 1, None, outcome(&seen)).unwrap();
+    start(&client, &broker);
+    let told = seen.next();
+    assert!(told.contains("MQTT 5.0"), "{told}");
+    assert!(broker.published().is_empty());
+}
+
+#[test]
 fn a_refused_response_topic_is_reported_and_asked_for_again() {
     let broker = Broker::builder()
         .deny_subscribe("callmq/#")

@@ -211,6 +211,9 @@ impl Shared {
 
     /// Lets the closures be called by whoever dispatches, and calls that wait look again.
     fn tell_finished(self: &Arc<Self>, finished: Vec<Finished>) {
+        if !self.requests.is_active() {
+            return;
+        }
         let mut core = self.lock();
         core.happenings
             .extend(finished.into_iter().map(Happening::Response));
