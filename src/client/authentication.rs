@@ -290,8 +290,9 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::NotConnected`] before the CONNACK and without a connection; [`Error::InvalidState`] if the connection was
-    /// made without an authenticator or with one of another method, or while an authentication is under way; what the
-    /// authenticator failed with.
+    /// made without an authenticator or with one of another method, or while an authentication is under way;
+    /// [`Error::NotAllowed`] for data that the server's Maximum Packet Size has no room for; what the authenticator failed
+    /// with.
     ///
     /// ```no_run
     /// # let client = callmq::Client::default();

@@ -186,7 +186,8 @@ impl Client {
     /// [`Error::InvalidArgument`] for an empty host, port 0 and the like, and for settings that no CONNECT can carry;
     /// [`Error::NotSupported`] for what this build does not have; [`Error::Io`] as the system reports it: refused,
     /// timed out, name not known; [`Error::NotConnected`] if another thread disconnected or connected meanwhile; what
-    /// `on_pre_connect` failed with. After a failure of the network a loop, if one runs, goes on trying.
+    /// `on_pre_connect` or the authenticator failed with. After a failure of the network a loop, if one runs, goes on
+    /// trying.
     ///
     /// ```no_run
     /// use callmq::client::{Client, ConnectOptions};

@@ -232,7 +232,8 @@ impl<T: Track> Session<T> {
     /// # Errors
     ///
     /// `NotConnected` before the CONNACK and after the end; `InvalidState` if CONNECT named no method
-    /// [MQTT-4.12.0-7], or while another one is under way; `InvalidArgument` for data that are too long.
+    /// [MQTT-4.12.0-7], or while another one is under way; `InvalidArgument` for data that are too long, `NotAllowed` for
+    /// data that the server's Maximum Packet Size has no room for.
     pub(crate) fn reauthenticate(&mut self, now: Instant, data: Option<AuthData>) -> Result<()> {
         self.may_reauthenticate()?;
         self.put_auth(ReasonCode::RE_AUTHENTICATE, data)?;
@@ -274,7 +275,12 @@ impl<T: Track> Session<T> {
         }
         let packet = self.authentication.packet(reason, data);
         let packet = packet.ok_or(Error::InvalidState("no Authentication Method was named"))?;
-        self.wire.check(&packet)?;
+        let mut bytes = Vec::new();
+        packet.encode(self.connection.version, &mut bytes)?;
+        self.connection
+            .limits
+            .check_size(bytes.len())
+            .map_err(Error::NotAllowed)?;
         self.wire.put_packet(&packet)?;
         self.wire.trace(|_| Trace::SentAuth { reason });
         Ok(())

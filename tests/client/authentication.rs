@@ -112,7 +112,10 @@ fn connected() -> (mqtt::Client, Events<Seen>, Peer, Connection) {
 /// CONNECT names the method, each AUTH of the client has the reason 0x18 and the same method, and until the CONNACK
 /// nothing else is sent, whatever was published and subscribed.
 ///
-/// [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5] [MQTT-3.1.2-30] [MQTT-3.15.2-1] (5.0)
+/// AUTH carries neither a reason string nor user properties, so they cannot make it too large.
+///
+/// [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5] [MQTT-3.1.2-30] [MQTT-3.15.1-1] [MQTT-3.15.2-1] [MQTT-3.15.2-2]
+/// [MQTT-3.15.2-3] (5.0)
 #[test]
 fn an_exchange_comes_before_everything_else() {
     let (client, events) = client();

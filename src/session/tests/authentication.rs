@@ -168,6 +168,26 @@ fn a_reauthentication_has_a_deadline_of_its_own() {
     assert_eq!(bench.sent(), b"");
 }
 
+/// AUTH obeys the server's Maximum Packet Size.
+///
+/// [MQTT-3.2.2-15] (5.0)
+#[test]
+fn an_auth_that_is_too_large_for_the_server_is_not_sent() {
+    let mut bench = Bench::new(settings);
+    bench.session.open(bench.now);
+    bench.sent();
+    let properties = method().with(Property::MaximumPacketSize(20));
+    bench.connack(false, ReasonCode::SUCCESS, properties).unwrap();
+    bench.session.auth_accept(bench.now).unwrap();
+    let data = |size: usize| Some(AuthData(vec![b'x'; size].into()));
+    let refused = bench.session.reauthenticate(bench.now, data(10));
+    assert!(matches!(refused, Err(Error::NotAllowed(_))), "{refused:?}");
+    assert_eq!(bench.sent(), b"");
+    // None is under way.
+    bench.session.reauthenticate(bench.now, data(9)).unwrap();
+    assert_eq!(bench.sent().len(), 20);
+}
+
 #[test]
 fn nothing_of_it_is_printed() {
     let mut bench = Bench::new(|all| {
