@@ -347,9 +347,10 @@ fn b2_21_two_clients_with_one_id_do_not_throw_each_other_out_for_ever(kind: Brok
     // The time in which the losses are counted.
     thread::sleep(Duration::from_secs(2));
     let losses: usize = journals.iter().map(|journal| journal.count("disconnect")).sum();
-    // With a delay that starts again after each CONNACK there would be about forty.
+    // With a delay that starts again after each CONNACK there would be about forty. A client that a server of MQTT 5.0
+    // has told why does not come back soon.
     assert!(
-        (2..=14).contains(&losses),
+        (1..=14).contains(&losses),
         "{losses} losses: {:#?}",
         journals[0].lines()
     );
