@@ -16,6 +16,9 @@ use crate::session::{AckTicket, Event};
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
 
+/// The clock is read once for so many acknowledgements, while that finds the callbacks to be fast.
+const ACKS_PER_LOOK: usize = 16;
+
 /// A message that one or more channels have no room for.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -170,7 +173,15 @@ impl Shared {
     fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
         driver.acks.push(ticket);
         // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
-        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+        let late = driver.acks.len() >= driver.acks_unseen && {
+            let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+            driver.acks_unseen = if late {
+                1
+            } else {
+                driver.acks.len() + ACKS_PER_LOOK
+            };
+            late
+        };
         if late || driver.prompt_acks {
             self.acknowledge(driver);
             drop(self.flush(self.lock()));
@@ -240,6 +251,7 @@ impl Shared {
         }
         let now = self.now();
         driver.acknowledged = now;
+        driver.acks_unseen = driver.acks_unseen.min(ACKS_PER_LOOK);
         let mut core = self.lock();
         for ticket in driver.acks.drain(..) {
             // Fails where the connection has ended meanwhile: the server will send the message again.

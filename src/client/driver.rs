@@ -53,6 +53,8 @@ pub(crate) struct Driver {
     pub(super) matching: Vec<Arc<FilterSlot>>,
     /// When messages were acknowledged last.
     pub(super) acknowledged: Instant,
+    /// The clock is not read before there are so many of them.
+    pub(super) acks_unseen: usize,
     /// Acknowledge each message at once.
     pub(super) prompt_acks: bool,
     /// The application acknowledges.
@@ -78,6 +80,7 @@ impl Default for Driver {
             acks: Vec::new(),
             matching: Vec::new(),
             acknowledged: Instant::now(),
+            acks_unseen: 1,
             prompt_acks: false,
             manual_ack: false,
             waiting: None,

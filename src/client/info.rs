@@ -199,6 +199,9 @@ impl Tracker {
         }
         progress.delivery = delivery;
         progress.said = said;
+        if progress.finished.is_empty() {
+            return;
+        }
         let Some(outcome) = progress.outcome() else { return };
         for finished in std::mem::take(&mut progress.finished) {
             tell(&finished, outcome.clone());

@@ -59,6 +59,7 @@ impl Shared {
             }
             core.writing.busy = true;
             core.writing.heard = core.session.bytes_received();
+            core.session.writes(bytes.len());
             let (epoch, writable) = (core.epoch, core.writing.writable);
             drop(core);
 
@@ -78,6 +79,7 @@ impl Shared {
             core.writing.rest = Some(bytes);
             core.writing.last = now;
             core.writing.took = now.saturating_duration_since(started);
+            core.session.writes(0);
             if count > 0 {
                 core.writing.stalled = false;
                 core.session.wrote(now, count);

@@ -1,5 +1,6 @@
 //! From received bytes to packets.
 
+use std::num::NonZeroU16;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -142,7 +143,14 @@ impl Decoder {
                 payload: found.payload(),
                 packet: Packet::Publish(found.into_publish(Bytes::new())),
             })),
-            None => self.find_any(input),
+            None => match short_ack(input) {
+                Some(packet) if self.max_packet_size >= 4 => Ok(Some(Found {
+                    packet,
+                    payload: 4..4,
+                    len: 4,
+                })),
+                _ => self.find_any(input),
+            },
         }
     }
 
@@ -229,6 +237,23 @@ impl Decoder {
         };
         reader.end()?;
         Ok(packet)
+    }
+}
+
+/// An acknowledgement in its shortest form at the front of `input`: almost all of them are. Whatever else there is takes
+/// the long way.
+#[inline]
+fn short_ack(input: &[u8]) -> Option<Packet> {
+    let &[first, 2, high, low] = input.first_chunk()? else {
+        return None;
+    };
+    let ack = Ack::new(NonZeroU16::new(u16::from_be_bytes([high, low]))?);
+    match first {
+        0x40 => Some(Packet::PubAck(ack)),
+        0x50 => Some(Packet::PubRec(ack)),
+        0x62 => Some(Packet::PubRel(ack)),
+        0x70 => Some(Packet::PubComp(ack)),
+        _ => None,
     }
 }
 

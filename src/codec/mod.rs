@@ -39,7 +39,7 @@ pub use subscribe::{
 pub use version::ProtocolVersion;
 
 pub(crate) use plain_publish::PlainMessage;
-pub(crate) use publish::{PublishHead, encode_publish_head, publish_packet_len};
+pub(crate) use publish::{PublishHead, encode_publish_head, publish_packet_len, put_short_ack};
 
 use std::num::NonZeroU16;
 

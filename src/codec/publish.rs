@@ -201,6 +201,12 @@ pub struct Ack {
     pub properties: Properties,
 }
 
+/// An acknowledgement in its shortest form, which says success.
+pub(crate) fn put_short_ack(packet: PacketType, packet_id: PacketId, out: &mut Vec<u8>) {
+    let [high, low] = packet_id.get().to_be_bytes();
+    out.extend_from_slice(&[packet.first_byte(), 2, high, low]);
+}
+
 impl Ack {
     /// An acknowledgement without reason and properties: success.
     pub fn new(packet_id: PacketId) -> Self {
@@ -243,7 +249,7 @@ impl Ack {
         let first = packet.first_byte();
         let code = self.reason.meaning();
         if version != ProtocolVersion::V5 || (code == 0 && self.properties.is_empty()) {
-            out.extend_from_slice(&[first, 2, high, low]);
+            put_short_ack(packet, self.packet_id, out);
             return Ok(());
         }
         out.push(first);

@@ -19,6 +19,8 @@ pub(super) struct Connection {
     pub(super) lost: Lost,
     /// Bytes of the output that went to the socket.
     pub(super) written: u64,
+    /// Bytes of the output that a writer has in hand: they may have gone to the socket already.
+    pub(super) in_hand: u64,
     /// The serial number of the queue when the connection was opened: messages below were accepted before.
     pub(super) first_serial: u64,
     /// What the server allows.
@@ -46,6 +48,7 @@ impl Connection {
             session_expiry: 0,
             lost: Lost::default(),
             written: 0,
+            in_hand: 0,
             first_serial: 0,
             limits: Limits::NONE,
             announced: Announced::in_connect(&Properties::new()),

@@ -98,7 +98,8 @@ impl Message {
 
     /// What the message counts against the queue's bound in bytes.
     pub(super) fn size(&self) -> usize {
-        size(self.topic(), self.payload().as_slice(), self.properties())
+        let payload = self.payload();
+        usize::from(self.topic_len) + payload.as_slice().len() + properties_size(self.properties())
     }
 
     /// As a packet, for the application that takes it back.

@@ -293,7 +293,8 @@ impl<T: Track> Session<T> {
         self.wire.output.clear();
         self.wire.aliases.open();
         self.aliases.open(0);
-        self.in_flight.closed(self.connection.written);
+        self.in_flight
+            .closed(self.connection.written + self.connection.in_hand);
         self.incoming.closed();
         self.drop_unacknowledged();
         self.take_back_requests();
@@ -408,6 +409,11 @@ impl<T: Track> Session<T> {
         self.keep_alive.sent(now);
         self.finish_written();
         self.pull();
+    }
+    /// Whoever writes has so many bytes in hand. If the connection ends before [`wrote`](Self::wrote) tells how many of
+    /// them left, they count as sent: the server may have them.
+    pub(crate) fn writes(&mut self, count: usize) {
+        self.connection.in_hand = count as u64;
     }
     /// Bytes of this connection that went to the socket, as [`wrote`](Self::wrote) told.
     pub(crate) fn written(&self) -> u64 {

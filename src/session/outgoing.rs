@@ -98,6 +98,12 @@ impl<T> InFlight<T> {
         self.undecided || !self.resend.is_empty()
     }
 
+    /// Whether a PUBLISH waits to be sent again.
+    #[inline]
+    pub(super) fn has_resends(&self) -> bool {
+        !self.resend.is_empty()
+    }
+
     /// A message goes into the output for the first time, at `position`.
     pub(super) fn insert(&mut self, id: PacketId, mid: u16, message: Message, track: T, position: u64) {
         let serial = self.next_serial;

@@ -112,7 +112,14 @@ impl<T: Track> Session<T> {
     }
 
     /// Sends what may be sent now: first what was sent before, then the queue, in the order of acceptance.
+    #[inline]
     pub(super) fn pull(&mut self) {
+        if self.in_flight.has_resends() || self.queue.messages() > 0 {
+            self.pull_what_waits();
+        }
+    }
+
+    fn pull_what_waits(&mut self) {
         self.pull_resends();
         while let Some(which) = self.next_to_send() {
             let Some(queued) = self.queue.pop(which) else {
@@ -371,7 +378,8 @@ impl<T: Track> Session<T> {
     }
 
     fn pull_resends(&mut self) {
-        let settled = matches!(self.connection.link, Link::Settling | Link::Open);
+        let settled =
+            self.in_flight.has_resends() && matches!(self.connection.link, Link::Settling | Link::Open);
         while settled && self.wire.output.len() < self.settings.output_limit && self.has_window() {
             let position = self.wire.appended;
             let Some((packet_id, slot)) = self.in_flight.next_resend(position) else {

@@ -10,8 +10,8 @@ use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
 use super::{Counters, Event, OutBuffer, Outgoing, Trace};
 use crate::codec::{
-    Ack, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
-    encode_publish_head, publish_packet_len,
+    Ack, MAX_REMAINING_LENGTH, Packet, PacketId, PacketType, Properties, ProtocolVersion, PublishHead, QoS,
+    encode_publish_head, publish_packet_len, put_short_ack,
 };
 use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
@@ -155,10 +155,15 @@ impl Wire {
             _ => false,
         };
         if answers {
-            // Also one for a message of an earlier connection gives the server room, up to its maximum (section 4.9).
-            self.unanswered = self.unanswered.saturating_sub(1);
+            self.answered();
         }
         Ok(())
+    }
+
+    /// A message of QoS 1 or 2 is acknowledged: the server may send another one.
+    fn answered(&mut self) {
+        // Also one for a message of an earlier connection gives the server room, up to its maximum (section 4.9).
+        self.unanswered = self.unanswered.saturating_sub(1);
     }
 
     /// The packet as the server takes it: where it would be too large, an acknowledgement, DISCONNECT or AUTH goes
@@ -280,7 +285,20 @@ impl Wire {
 
     /// An acknowledgement in its shortest form, which says success.
     pub(super) fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
-        self.put_verdict(kind, packet_id, None);
+        if self.trace {
+            return self.put_verdict(kind, packet_id, None);
+        }
+        let (packet_type, answers) = match kind {
+            AckKind::PubAck => (PacketType::PubAck, true),
+            AckKind::PubRec => (PacketType::PubRec, false),
+            AckKind::PubRel => (PacketType::PubRel, false),
+            AckKind::PubComp => (PacketType::PubComp, true),
+        };
+        self.append(|out| put_short_ack(packet_type, packet_id, out));
+        self.counters.packets_sent += 1;
+        if answers {
+            self.answered();
+        }
     }
 
     /// An acknowledgement with what the application says, if it says more than success.

@@ -84,6 +84,20 @@ fn dup_is_set_only_where_a_byte_was_written_before() {
     assert!(publishes(&again).iter().all(|seen| seen.first == 0x3a));
 }
 
+/// [MQTT-3.3.1-1]
+#[test]
+fn what_a_writer_has_in_hand_when_the_connection_ends_may_have_been_sent() {
+    let mut bench = persistent(|_| {});
+    bench.publish("t", "a", 1).unwrap();
+    let bytes = bench.take_unwritten();
+    bench.session.writes(bytes.len());
+    bench.publish("t", "b", 1).unwrap();
+    // The reader sees the end of the stream before the writer has told what it wrote.
+    let again = reconnect(&mut bench, true);
+    let firsts: Vec<_> = publishes(&again).iter().map(|seen| seen.first).collect();
+    assert_eq!(firsts, [0x3a, 0x32]);
+}
+
 #[test]
 fn a_message_that_got_pubrec_goes_on_with_pubrel_in_the_order_of_the_pubrecs() {
     let mut bench = persistent(|_| {});
