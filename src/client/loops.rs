@@ -380,7 +380,8 @@ impl Shared {
             let mut core = self.lock();
             if core.stop {
                 core.stop = false;
-                return Ok(());
+                // It may be asked to stop when it is about to end by itself.
+                return core.has_given_up().map_or(Ok(()), Err);
             }
             if running == Running::Forever && core.callback_error.is_some() {
                 drop(core);
@@ -408,12 +409,11 @@ impl Shared {
                     };
                 }
                 Phase::Async | Phase::Lost => {
-                    let reason = core.last_reason.clone();
-                    let give_up = core.phase == Phase::Lost && !core.reconnect_on_failure;
+                    let given_up = core.has_given_up();
                     drop(core);
                     self.dispatch(driver);
-                    if give_up {
-                        return reason.map_or(Err(Error::NotConnected), |reason| Err(reason.into_error()));
+                    if let Some(error) = given_up {
+                        return Err(error);
                     }
                     if let Err(error) = self.attempt(driver, running) {
                         self.end_requests(&error, false);
@@ -551,5 +551,14 @@ impl Shared {
         self.end_requests(&Error::Dropped(DropReason::ClientDropped), true);
         self.dispatch(driver);
         self.lock().session.abandon();
+    }
+}
+
+impl Core {
+    /// Why the loop ends by itself: the connection is lost, and nobody wants another one.
+    fn has_given_up(&self) -> Option<Error> {
+        let given_up = self.phase == Phase::Lost && !self.reconnect_on_failure;
+        let reason = self.last_reason.clone();
+        given_up.then(|| reason.map_or(Error::NotConnected, |reason| reason.into_error()))
     }
 }

@@ -560,6 +560,26 @@ fn the_goodbye_of_a_server_of_mqtt_5_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_loop_that_is_stopped_as_it_ends_by_itself_tells_why_it_would_have() {
+    let broker = listen();
+    let client = mqtt::Client::builder("dismissed").protocol(mqtt::MQTTv5).build();
+    client.reconnect_on_failure_set(false);
+    let seen = Events::new();
+    let report = seen.sink();
+    client.on_disconnect(move |client, _, _, _| {
+        report(client.loop_stop().is_ok());
+    });
+    start(&client, &broker);
+    assert!(broker.disconnect_client_with("dismissed", ReasonCode::SERVER_SHUTTING_DOWN));
+    assert!(seen.next());
+    let result = client.loop_stop();
+    assert!(
+        matches!(&result, Err(Error::ServerDisconnect(code)) if *code == 0x8b),
+        "{result:?}"
+    );
+}
+
+#[test]
 fn two_clients_with_one_id_keep_growing_apart() {
     let broker = listen();
     let first = running("same", &broker);
