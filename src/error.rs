@@ -113,6 +113,24 @@ pub enum DropReason {
 }
 
 /// What a server does not allow, by the name of the property in its CONNACK (MQTT 5.0, section 3.2.2.3).
+///
+/// In [`Error::NotAllowed`] where a call asked for it, in [`DropReason::NotAllowed`] where it had been accepted before
+/// the server said so. The connection goes on in either case.
+///
+/// ```
+/// use callmq::client::{Client, Error, ServerLimit};
+///
+/// /// Keeps the last reading on servers that can.
+/// fn report(client: &Client, reading: f64) -> callmq::Result<()> {
+///     match client.publish_with("house/meter", reading, 1, true) {
+///         Err(Error::NotAllowed(ServerLimit::RetainAvailable)) => client.publish_with("house/meter", reading, 1, false)?,
+///         other => other?,
+///     };
+///     Ok(())
+/// }
+/// # report(&Client::default(), 21.5)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ServerLimit {

@@ -216,6 +216,16 @@ impl Client {
     ///
     /// [`Error::InvalidArgument`] for a method that is empty, longer than 65,535 bytes or contains U+0000.
     ///
+    /// ```
+    /// # #[cfg(feature = "scram")] {
+    /// use callmq::client::{self as mqtt, Scram};
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).build();
+    /// client.authenticator_set(Scram::sha256("user", "pencil")?)?;
+    /// # }
+    /// # Ok::<(), callmq::Error>(())
+    /// ```
+    ///
     /// See MQTT 5.0, section 4.12.
     pub fn authenticator_set(&self, mut authenticator: impl Authenticator + 'static) -> Result<()> {
         let method = authenticator.method().to_owned();
@@ -254,6 +264,8 @@ impl Client {
     /// })?;
     /// # Ok::<(), mqtt::Error>(())
     /// ```
+    ///
+    /// See MQTT 5.0, section 4.12.
     pub fn on_auth<F, R>(&self, method: impl Into<String>, mut callback: F) -> Result<()>
     where
         F: FnMut(&Client, ReasonCode, Option<&[u8]>) -> R + Send + 'static,

@@ -58,7 +58,7 @@ impl ClientBuilder {
     /// Sets how long the server keeps the session after a connection has ended (MQTT 5.0): seconds, a
     /// [`Duration`](std::time::Duration), `None` for ever. See [`Client::session_expiry_set`].
     ///
-    /// A negative time is reported by the call that connects.
+    /// The calls that connect refuse a negative time, and the setting before MQTT 5.0.
     ///
     /// ```
     /// use callmq::client as mqtt;
@@ -89,6 +89,8 @@ impl ClientBuilder {
     /// Sets how many topic aliases are used for outgoing messages, at most (MQTT 5.0). Defaults to 0: none. See
     /// [`Client::topic_alias_limit_set`].
     ///
+    /// The calls that connect refuse another value than 0 before MQTT 5.0.
+    ///
     /// ```
     /// use callmq::client as mqtt;
     ///
@@ -102,6 +104,17 @@ impl ClientBuilder {
 
     /// Sets how many topic aliases the server may use (MQTT 5.0). Defaults to 0: none. See
     /// [`Client::topic_alias_maximum_set`].
+    ///
+    /// The property `TopicAliasMaximum` in [`ConnectOptions::properties`](super::ConnectOptions::properties), if given,
+    /// comes first. The calls that connect refuse another value than 0 before MQTT 5.0.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("display").protocol(mqtt::MQTTv5).topic_alias_maximum(16).build();
+    /// // Messages have their topics whether or not the server used aliases.
+    /// client.on_message(|_client, msg| println!("{}: {}", msg.topic, msg.payload));
+    /// ```
     pub fn topic_alias_maximum(mut self, maximum: u16) -> Self {
         self.settings.topic_alias_maximum = Some(maximum).filter(|&maximum| maximum != 0);
         self
@@ -214,7 +227,17 @@ impl ClientBuilder {
     ///
     /// The [`MessageInfo`](super::MessageInfo) follows the message with the QoS with which it is sent. A message that was
     /// sent before, to a server that still has the session, keeps its QoS and is dropped if the server does not take that
-    /// any more.
+    /// any more. The calls that connect refuse the setting before MQTT 5.0.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).lower_qos(true).build();
+    /// // Goes with QoS 1 to a server that takes no more.
+    /// let info = client.publish_with("house/meter", 21.5, 2, false)?;
+    /// # drop(info);
+    /// # Ok::<(), mqtt::Error>(())
+    /// ```
     ///
     /// See MQTT 5.0, section 3.2.2.3.4.
     pub fn lower_qos(mut self, on: bool) -> Self {

@@ -67,6 +67,8 @@ impl ClientBuilder {
     /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).fallback(true).build();
     /// client.on_connect(|client, _, _, _| println!("connected with {}", client.protocol()));
     /// ```
+    ///
+    /// See MQTT 5.0, section 3.1.2.2.
     pub fn fallback(mut self, on: bool) -> Self {
         self.fallback = on;
         self
@@ -76,7 +78,7 @@ impl ClientBuilder {
 impl Client {
     /// Sets whether MQTT 3.1.1 is tried where the server does not know 5.0, as [`ClientBuilder::fallback`] does.
     ///
-    /// Takes effect at the next attempt to connect.
+    /// Takes effect at the next attempt to connect. No effect on a client of an older version.
     pub fn fallback_set(&self, on: bool) {
         self.shared().lock().fallback.enabled = on;
     }

@@ -16,6 +16,28 @@
 //!     client.loop_forever()
 //! }
 //! ```
+//!
+//! # MQTT 5.0
+//!
+//! `Client::builder("meter").protocol(mqtt::MQTTv5)` makes a client for it; all else stays as it is. What it adds:
+//!
+//! | subject | where |
+//! |---|---|
+//! | properties | [`Properties`] and [`Property`]; [`Client::publish_message`], [`Client::subscribe_with_properties`], [`ConnectOptions::properties`], [`Client::disconnect_with`], and the last parameter of callbacks |
+//! | what the server said and allows | [`Client::connection_info`]; [`Error::NotAllowed`] with a [`ServerLimit`]; [`ClientBuilder::lower_qos`]; the server's words in a [`ServerReason`] |
+//! | what this client allows the server | [`ClientBuilder::receive_maximum`], [`ClientBuilder::max_packet_size`], [`ClientBuilder::topic_alias_maximum`] |
+//! | sessions | [`CleanStart`], [`ClientBuilder::session_expiry`], [`OnSessionLost`] |
+//! | subscriptions | [`SubscribeOptions`]; `$share/GROUP/FILTER`; Subscription Identifiers in [`Client::subscribe_with`] |
+//! | topic aliases | [`ClientBuilder::topic_alias_limit`] for what is sent; by hand in [`Client::publish_message`] |
+//! | message expiry | [`Client::publish_message`]; [`DropReason::Expired`] |
+//! | acknowledgements with a reason | [`Client::ack_with`] |
+//! | request and response | [`Client::request`], [`Client::request_with`], [`Client::reply`] |
+//! | enhanced authentication | [`Client::authenticator_set`], [`Client::on_auth`], [`Client::reauthenticate`]; `Scram` (feature `scram`) |
+//! | wills with a delay and properties | [`Client::will_set_message`] |
+//! | how connections end, and what follows | [`DisconnectReason`], [`DisconnectReason::retry_default`], [`Client::on_redirect`] |
+//! | servers that do not know it | [`ClientBuilder::fallback`], [`Client::protocol`] |
+//!
+//! With an older version, what only MQTT 5.0 has is refused with an error that names it, before anything is sent.
 
 mod authentication;
 mod backoff;
@@ -105,10 +127,11 @@ use shared::{Phase, Shared};
 /// An MQTT client: a handle that is cheap to clone and can be used from any thread.
 ///
 /// When the last handle is dropped, the client sends what was accepted, waits for the acknowledgements, and sends
-/// DISCONNECT, all in at most one second (a callback that runs for longer is not waited for); then the thread of [`loop_start`](Self::loop_start) ends. Messages that have no
-/// connection to leave by, or are not acknowledged by then, are dropped ([`flush`](Self::flush) before it waits as long
-/// as you like). The handles that callbacks get do not count; a closure that owns a clone of its own client keeps the
-/// client alive: give it a [`WeakClient`] from [`downgrade`](Self::downgrade), or let it use the handle that it gets.
+/// DISCONNECT, all in at most one second (a callback that runs for longer is not waited for); then the thread of
+/// [`loop_start`](Self::loop_start) ends. Messages that have no connection to leave by, or are not acknowledged by then,
+/// are dropped ([`flush`](Self::flush) before it waits as long as you like). The handles that callbacks get do not
+/// count; a closure that owns a clone of its own client keeps the client alive: give it a [`WeakClient`] from
+/// [`downgrade`](Self::downgrade), or let it use the handle that it gets.
 ///
 /// ```
 /// use callmq::client as mqtt;

@@ -128,6 +128,27 @@ impl Client {
     ///
     /// [`Error::InvalidState`] if the message came over an earlier connection (the server sends it again), is
     /// acknowledged already, is of QoS 0, or was not received at all.
+    ///
+    /// ```no_run
+    /// use callmq::client as mqtt;
+    /// use std::sync::mpsc;
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::builder("orders").clean_session(false).manual_ack(true).build();
+    /// let (sender, work) = mpsc::channel();
+    /// client.on_message(move |_client, msg| Ok(sender.send(msg.clone())?));
+    /// client.subscribe(("orders/#", 1))?;
+    /// client.connect("localhost")?;
+    /// client.loop_start()?;
+    /// for msg in work {
+    ///     println!("packed: {}", msg.payload);
+    ///     client.ack(&msg)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See MQTT 5.0, section 4.6.
     pub fn ack(&self, message: &Message) -> Result<()> {
         let ticket = message.ticket.ok_or(NOT_NEEDED)?;
         let shared = self.shared();

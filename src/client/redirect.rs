@@ -1,4 +1,4 @@
-//! Following a server that sends its client to another one (MQTT 5.0, section 4.13): only where the application says so.
+//! Following a server that sends its client to another one (MQTT 5.0, section 4.11): only where the application says so.
 
 use std::mem;
 use std::sync::Arc;
@@ -115,8 +115,10 @@ impl Client {
     /// first message of the authenticator, subscriptions, and the messages that wait. Who can answer in the place of the
     /// server can send the client anywhere, so look at [`servers`](Redirect::servers) before you agree.
     ///
-    /// A panic counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
-    /// 1883 where none is given.
+    /// `decide` runs on the thread of the loop, without any lock, before the next attempt; it may call any method. A panic
+    /// counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
+    /// 1883 where none is given. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
+    /// cannot name another one.
     ///
     /// ```
     /// use callmq::client as mqtt;

@@ -162,6 +162,21 @@ impl Client {
     ///
     /// As [`request_with`](Self::request_with); [`Error::InvalidArgument`] if the message has a Response Topic or
     /// Correlation Data.
+    ///
+    /// ```no_run
+    /// # use callmq::client::{Client, Message, QoS, MQTTv5};
+    /// # fn main() -> callmq::Result<()> {
+    /// # let client = Client::builder("asks").protocol(MQTTv5).build();
+    /// let request = Message::new("house/door/lock", ()).qos(QoS::AtLeastOnce);
+    /// client.request_message_with(request, 30, |_client, response| match response {
+    ///     Ok(_) => println!("locked"),
+    ///     Err(error) => println!("perhaps not locked: {error}"),
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See MQTT 5.0, section 4.10.
     pub fn request_message_with<F, R>(
         &self,
         message: Message,
@@ -216,6 +231,21 @@ impl Client {
     ///
     /// As [`reply`](Self::reply); [`Error::InvalidArgument`] for a QoS over 2, for a property that does not belong into a
     /// PUBLISH, and for Correlation Data, which is that of the request.
+    ///
+    /// ```no_run
+    /// use callmq::client::{self as mqtt, Properties, Property};
+    ///
+    /// # fn main() -> mqtt::Result<()> {
+    /// let client = mqtt::Client::builder("answers").protocol(mqtt::MQTTv5).build();
+    /// client.subscribe_with("house/report/get", |client, request| {
+    ///     let properties = Properties::from(Property::ContentType("application/json".to_owned()));
+    ///     client.reply_with(request, r#"{"degrees": 21.5}"#, 1, properties)
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See MQTT 5.0, section 4.10.1.
     pub fn reply_with<'a>(
         &self,
         request: &Message,
@@ -254,7 +284,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] for a topic that is not valid; [`Error::InvalidState`] while requests wait for their
-    /// responses.
+    /// responses. Before MQTT 5.0 the setting has no effect.
     ///
     /// ```
     /// # let client = callmq::client::Client::default();
@@ -262,6 +292,8 @@ impl Client {
     /// assert_eq!(client.response_topic(), None, "there was no request yet");
     /// # Ok::<(), callmq::Error>(())
     /// ```
+    ///
+    /// See MQTT 5.0, section 3.3.2.3.5.
     pub fn response_topic_set(&self, topic: impl AsRef<str>) -> Result<()> {
         let topic = TopicName::new(topic)?;
         let shared = self.shared();
@@ -282,8 +314,15 @@ impl Client {
         table.topic().map(|topic| topic.as_str().to_owned())
     }
 
-    /// Sets how many requests may wait for their responses at once. Defaults to 10,000. Those that wait already are not
-    /// affected.
+    /// Sets how many requests may wait for their responses at once. Defaults to 10,000; 0 refuses all.
+    ///
+    /// Takes effect at once; those that wait already are not affected. One more is refused with [`Error::QueueFull`], which
+    /// has its payload.
+    ///
+    /// ```
+    /// # let client = callmq::client::Client::default();
+    /// client.max_requests_set(100);
+    /// ```
     pub fn max_requests_set(&self, requests: usize) {
         self.shared().requests.table().limit = requests;
     }

@@ -104,6 +104,16 @@ impl DisconnectReason {
     /// | 0x9D | Server moved | slow | yes | for good; see [`on_redirect`](super::Client::on_redirect) |
     /// | 0xA0 | Maximum connect time | back-off | | the next connection gets as much again |
     /// | 0x9E, 0xA1, 0xA2 | Shared subscription, Subscription identifiers, Wildcard subscription not supported | slow | yes | it is sent again |
+    ///
+    /// ```
+    /// use callmq::client::{DisconnectReason, ReasonCode, Retry};
+    ///
+    /// let taken_over = DisconnectReason::Server(ReasonCode::SESSION_TAKEN_OVER.into());
+    /// assert_eq!(taken_over.retry_default(), Retry::Slow);
+    /// assert!(taken_over.is_permanent());
+    /// ```
+    ///
+    /// See MQTT 5.0, sections 3.2.2.2 and 3.14.2.1.
     pub fn retry_default(&self) -> Retry {
         match self {
             // The return codes of MQTT 3 are below: there the delays are paho's.

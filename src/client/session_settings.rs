@@ -26,8 +26,9 @@ impl Client {
     ///
     /// The server may choose another time: the `SessionExpiryInterval` that `on_connect` gets counts then.
     /// [`ConnectOptions::session_expiry`] comes before this setting, a `SessionExpiryInterval` among the
-    /// [properties](ConnectOptions::properties) of the connection before both. Takes effect at the next connection.
-    /// [`disconnect_with`](Self::disconnect_with) can change the time at the end.
+    /// [properties](ConnectOptions::properties) of the connection before both. Takes effect at the next connection; the
+    /// calls that connect refuse the setting before MQTT 5.0. [`disconnect_with`](Self::disconnect_with) can change the
+    /// time at the end.
     ///
     /// # Errors
     ///
@@ -55,7 +56,15 @@ impl Client {
     /// bytes stands for it, until the connection ends. When all numbers are taken, the topic that was not used for
     /// longest gives its number to the next. Worth it with long topics, of which there are not many more than numbers:
     /// a topic that gets a number takes 3 bytes more that once. Topics of up to 3 bytes never get one. Each number holds
-    /// its topic in memory. Takes effect at the next connection.
+    /// its topic in memory. Takes effect at the next connection; the calls that connect refuse another value than 0
+    /// before MQTT 5.0.
+    ///
+    /// ```
+    /// use callmq::client as mqtt;
+    ///
+    /// let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).build();
+    /// client.topic_alias_limit_set(16);
+    /// ```
     ///
     /// See MQTT 5.0, section 3.3.2.3.4, and [`publish_message`](Self::publish_message) for aliases set by hand.
     pub fn topic_alias_limit_set(&self, limit: u16) {
@@ -66,7 +75,7 @@ impl Client {
     ///
     /// It is told the number, and the connection is ended with reason code 0x94 if it does not keep to it. Received
     /// messages always have their topic. Each alias holds a topic of at most 65,535 bytes in memory. Takes effect at the
-    /// next connection.
+    /// next connection; the calls that connect refuse another value than 0 before MQTT 5.0.
     ///
     /// See MQTT 5.0, section 3.1.2.11.5.
     pub fn topic_alias_maximum_set(&self, maximum: u16) {
