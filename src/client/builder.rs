@@ -136,8 +136,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets what carries the connection. Defaults to TCP, the only one so far: `connect` refuses the others with
-    /// [`Error::NotSupported`](super::Error::NotSupported).
+    /// Sets what carries the connection. Defaults to [`Transport::Tcp`], which leaves it to the server's text: the path of
+    /// a unix socket is one. With [`Transport::Unix`] the calls that connect take nothing else. WebSocket is not there
+    /// yet: they refuse it with [`Error::NotSupported`](super::Error::NotSupported).
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self

@@ -476,7 +476,7 @@ impl From<bool> for CleanStart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// TCP. The default.
+    /// TCP, or a unix socket where the server is the path of one. The default.
     #[default]
     Tcp,
     /// WebSocket over TCP.

@@ -47,6 +47,22 @@ impl ConnectOptions {
         Self::empty().server(server)
     }
 
+    /// Connects to a unix socket, by its path. The options for TCP have no effect.
+    ///
+    /// ```
+    /// use callmq::client::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::unix("/run/mqtt.sock").keep_alive(30);
+    /// assert_eq!(options.servers()[0].to_string(), "unix:///run/mqtt.sock");
+    /// ```
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<std::path::Path>) -> Self {
+        Self::empty().try_set(|options| {
+            options.servers.push(Server::unix(path)?);
+            Ok(())
+        })
+    }
+
     /// Connects by calling `open`, in place of TCP, for each connection: a stream of the user's own, for example to a
     /// server in the same process.
     ///

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+#[cfg(unix)]
+use std::path::Path;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use crate::transport::{Connector, Target};
 
 /// A server to connect to, possibly with the user name and password to use there.
 ///
-/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port`, never with the password.
+/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port` or `unix:///path`, never with
+/// the password.
 ///
 /// ```
 /// use callmq::client::Server;
@@ -47,6 +50,36 @@ impl Server {
         })
     }
 
+    /// A server at a unix socket, by its path.
+    ///
+    /// As text that is `unix:///run/mqtt.sock`, or only the path if it begins with `/`.
+    ///
+    /// ```
+    /// use callmq::client::Server;
+    ///
+    /// assert_eq!(Server::unix("/run/mqtt.sock")?.to_string(), "unix:///run/mqtt.sock");
+    /// # Ok::<(), callmq::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the path is empty or contains U+0000.
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.as_os_str().is_empty() {
+            return Err(Error::argument("path", "must not be empty"));
+        }
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(Error::argument("path", "must not contain U+0000"));
+        }
+        Ok(Self {
+            target: Target::Unix(path.to_owned()),
+            username: None,
+            password: None,
+        })
+    }
+
     /// A server behind a stream of the user's own.
     pub(crate) fn custom(connector: Connector) -> Self {
         Self {
@@ -56,19 +89,28 @@ impl Server {
         }
     }
 
-    /// Returns the host's name or address; `None` for a stream of the user's own.
+    /// Returns the host's name or address; `None` for a unix socket and for a stream of the user's own.
     pub fn host(&self) -> Option<&str> {
         match &self.target {
             Target::Tcp { host, .. } => Some(host),
-            Target::Custom(_) => None,
+            _ => None,
         }
     }
 
-    /// Returns the TCP port; `None` for a stream of the user's own.
+    /// Returns the TCP port; `None` for a unix socket and for a stream of the user's own.
     pub fn port(&self) -> Option<u16> {
         match &self.target {
             Target::Tcp { port, .. } => Some(*port),
-            Target::Custom(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the path of a unix socket; `None` for every other kind of server.
+    #[cfg(unix)]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.target {
+            Target::Unix(path) => Some(path),
+            _ => None,
         }
     }
 
@@ -111,6 +153,9 @@ impl FromStr for Server {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if text.starts_with('/') {
+            return from_path(text);
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return from_authority(text, |host| Ok(host.to_owned()));
         };
@@ -123,7 +168,7 @@ impl FromStr for Server {
                     "wss:// needs the features `tls` and `websocket`",
                 ));
             }
-            "unix" => return Err(Error::NotSupported("unix:// is not supported yet")),
+            "unix" => return from_unix_url(rest),
             _ => {
                 return Err(Error::argument(
                     "url",
@@ -148,6 +193,30 @@ impl FromStr for Server {
             }
         }
     }
+}
+
+/// Reads what stands behind `unix://`: a path, possibly with credentials in front of it.
+fn from_unix_url(rest: &str) -> Result<Server> {
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let credentials = authority.strip_suffix('@');
+    if path.is_empty() || credentials.is_none() && !authority.is_empty() {
+        return Err(Error::argument("url", "must name an absolute path: unix:///path"));
+    }
+    let mut server = from_path(&decoded_text(path)?)?;
+    if let Some(credentials) = credentials {
+        server.set_credentials(credentials)?;
+    }
+    Ok(server)
+}
+
+#[cfg(unix)]
+fn from_path(path: &str) -> Result<Server> {
+    Server::unix(path)
+}
+
+#[cfg(not(unix))]
+fn from_path(_path: &str) -> Result<Server> {
+    Err(Error::NotSupported("unix sockets need a Unix system"))
 }
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
@@ -230,6 +299,9 @@ impl fmt::Display for Server {
         match &self.target {
             Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Target::Tcp { host, port } => write!(f, "{host}:{port}"),
+            // As it is read again.
+            #[cfg(unix)]
+            Target::Unix(path) => write!(f, "unix://{}", path.to_string_lossy().replace('%', "%25")),
             Target::Custom(_) => f.write_str("custom stream"),
         }
     }
@@ -368,13 +440,38 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_path_is_a_unix_socket() {
+        for (text, path, printed) in [
+            ("/run/x", "/run/x", "unix:///run/x"),
+            ("unix:///run/x", "/run/x", "unix:///run/x"),
+            ("UNIX:///a%20b/c?d#e", "/a b/c?d#e", "unix:///a b/c?d#e"),
+            ("/50%", "/50%", "unix:///50%25"),
+            ("unix://me:secret@/run/x", "/run/x", "unix:///run/x"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.path(), Some(Path::new(path)), "{text}");
+            assert_eq!(server.to_string(), printed);
+            assert_eq!(printed.parse::<Server>().unwrap().path(), server.path());
+            assert_eq!((server.host(), server.port()), (None, None));
+            assert_eq!(server.username.is_some(), text.contains('@'));
+        }
+        for text in ["unix://", "unix://run/x", "unix://me:secret@", "unix://me@run/x"] {
+            assert_eq!(argument(text), "url", "{text}");
+        }
+        for text in ["/a\0b", "unix:///a%00b"] {
+            assert_eq!(argument(text), "path", "{text}");
+        }
+        assert!(Server::unix("").is_err());
+    }
+
     #[test]
     fn schemes_of_missing_features_name_the_feature() {
         for (text, feature) in [
             ("mqtts://h", "tls"),
             ("ws://h/mqtt", "websocket"),
             ("wss://h", "websocket"),
-            ("unix:///run/x", "unix"),
         ] {
             match text.parse::<Server>() {
                 Err(Error::NotSupported(what)) => assert!(what.contains(feature), "{what}"),

@@ -399,8 +399,15 @@ impl Core {
         self.check_session_settings()?;
         let mut settings = self.session.settings.clone();
         options.check_version(settings.version)?;
-        if self.transport != Transport::Tcp {
-            return Err(Error::NotSupported("only TCP is available"));
+        match self.transport {
+            Transport::WebSockets => return Err(Error::NotSupported("WebSocket is not supported yet")),
+            #[cfg(unix)]
+            Transport::Unix if options.servers().iter().any(|server| server.path().is_none()) => {
+                return Err(Error::argument("host", "must be the path of a unix socket"));
+            }
+            #[cfg(not(unix))]
+            Transport::Unix => return Err(Error::NotSupported("unix sockets need a Unix system")),
+            _ => {}
         }
         if settings.version != ProtocolVersion::V5 && !settings.clean_start && settings.client_id.is_empty() {
             return Err(Error::argument(

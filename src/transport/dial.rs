@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::cancel::Cancel;
+use super::endpoint::{Endpoint, caught};
 use super::lookup::{look_up, system_resolver};
 use super::options::{Bind, Connector, DialOptions, Target};
 use super::race::race;
-use super::socket::{Socket, caught};
+use super::socket::Socket;
 use super::stream::Stream;
+#[cfg(unix)]
+use super::unix;
 use super::wait::Wait;
 
 /// Connects to `target`; blocks until it is connected, has failed, or is cancelled.
@@ -39,7 +42,7 @@ pub(super) fn dial_with<R>(
 where
     R: FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
 {
-    match target {
+    let endpoint = match target {
         Target::Tcp { host, port } => {
             let bind = options.bind()?;
             let mut wait = Wait::new(options.connect_timeout, cancel)?;
@@ -49,10 +52,16 @@ where
             if addresses.is_empty() {
                 return Err(other_family(host, bind));
             }
-            race(addresses, bind, options, &mut wait).map(Socket::tcp)
+            Endpoint::Tcp(race(addresses, bind, options, &mut wait)?)
         }
-        Target::Custom(connector) => open(connector, cancel).map(Socket::custom),
-    }
+        #[cfg(unix)]
+        Target::Unix(path) => Endpoint::Unix(unix::connect(
+            path,
+            &mut Wait::new(options.connect_timeout, cancel)?,
+        )?),
+        Target::Custom(connector) => Endpoint::custom(open(connector, cancel)?),
+    };
+    Ok(Socket::plain(endpoint))
 }
 
 fn open(connector: &Connector, cancel: &Cancel) -> io::Result<Arc<dyn Stream>> {

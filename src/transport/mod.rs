@@ -10,12 +10,12 @@
 //!                     +--- Cancel ---+
 //! ```
 //!
-//! What changes the bytes on their way (TLS, WebSocket) is a layer between the socket and the decoder; it belongs
-//! beside [`Socket`], not in it. Another kind of endpoint (a unix socket) is one more variant of [`Socket`] and of
-//! [`Target`]; a proxy is one more step of [`dial()`], under the same deadline and the same [`Cancel`].
+//! A [`Socket`] is an endpoint (TCP, a unix socket, a stream of the user's own) and the layers that change the bytes on
+//! their way. A proxy is one more step of [`dial()`], under the same deadline and the same [`Cancel`].
 
 mod cancel;
 mod dial;
+mod endpoint;
 mod lookup;
 mod options;
 mod race;
@@ -23,6 +23,8 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(unix)]
+mod unix;
 mod wait;
 
 pub(crate) use cancel::Cancel;

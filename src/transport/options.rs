@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ pub(crate) type Connector = Arc<dyn Fn() -> io::Result<Arc<dyn Stream>> + Send +
 pub(crate) enum Target {
     /// A host, by its name or IP address (an IPv6 address with or without brackets), and a TCP port.
     Tcp { host: String, port: u16 },
+    /// A unix socket, by its path.
+    #[cfg(unix)]
+    Unix(PathBuf),
     /// Whatever the connector opens.
     Custom(Connector),
 }
@@ -24,6 +29,8 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "Tcp({host:?}, {port})"),
+            #[cfg(unix)]
+            Self::Unix(path) => write!(f, "Unix({path:?})"),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }

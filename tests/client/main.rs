@@ -41,5 +41,7 @@ mod subscriptions_v5;
 mod support;
 mod topic_aliases;
 mod turns;
+#[cfg(unix)]
+mod unix_sockets;
 mod v5_sessions;
 mod wire_v5;

@@ -294,7 +294,7 @@ fn shutdown_reaches_the_stream() {
 fn a_stream_that_keeps_its_waker_is_dropped_with_the_socket() {
     let script = Arc::new(Script::default());
     let stream = Arc::downgrade(&script);
-    let socket = Socket::custom(script);
+    let socket = Socket::plain(Endpoint::custom(script));
     let (count, wake) = counting();
     socket.set_waker(wake);
     let waker = stream
@@ -333,7 +333,7 @@ fn a_stream_or_a_connector_that_panics_is_an_error() {
         fn set_waker(&self, _: Waker) {}
     }
 
-    let socket = Socket::custom(Arc::new(Broken));
+    let socket = Socket::plain(Endpoint::custom(Arc::new(Broken)));
     assert_eq!(socket.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::Other);
     assert_eq!(
         socket.write_vectored(&[IoSlice::new(b"x")]).unwrap_err().kind(),

@@ -365,7 +365,7 @@ fn the_options_reach_the_socket() {
                 tcp_user_timeout: Some(Duration::from_millis(4321)),
                 ..patient()
             };
-            let Socket::Tcp(stream) = dial(&tcp(address), &options).unwrap() else {
+            let Endpoint::Tcp(stream) = dial(&tcp(address), &options).unwrap().endpoint else {
                 panic!()
             };
             let socket = SockRef::from(&stream);
@@ -404,7 +404,7 @@ fn times_out_of_range_take_the_nearest_value() {
             tcp_user_timeout: Some(Duration::MAX),
             ..patient()
         };
-        let Socket::Tcp(stream) = dial(&tcp(address), &options).unwrap() else {
+        let Endpoint::Tcp(stream) = dial(&tcp(address), &options).unwrap().endpoint else {
             panic!()
         };
         assert!(SockRef::from(&stream).keepalive().unwrap());

@@ -13,6 +13,7 @@ use std::time::Duration;
 use socket2::{Domain, Type};
 
 use super::dial::dial_with;
+use super::endpoint::Endpoint;
 use super::{Cancel, DialOptions, Socket, Target};
 
 /// Long enough never to pass in a test that works.

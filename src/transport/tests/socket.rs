@@ -133,6 +133,8 @@ fn the_descriptor_and_the_addresses_are_those_of_the_connection() {
     let (socket, peer) = pair();
     assert_eq!(socket.local_addr().unwrap(), peer.peer_addr().unwrap());
     assert_eq!(socket.peer_addr().unwrap(), peer.local_addr().unwrap());
-    let Socket::Tcp(stream) = &socket else { panic!() };
+    let Endpoint::Tcp(stream) = &socket.endpoint else {
+        panic!()
+    };
     assert_eq!(socket.as_raw_fd(), Some(stream.as_raw_fd()));
 }
