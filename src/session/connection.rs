@@ -8,8 +8,6 @@ use crate::codec::{Properties, ProtocolVersion};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) link: Link,
-    /// Counts connections; tickets name it.
-    pub(super) number: u32,
     pub(super) version: ProtocolVersion,
     /// What CONNECT asked for.
     pub(super) clean_start: bool,
@@ -42,7 +40,6 @@ impl Connection {
     pub(super) fn new() -> Self {
         Self {
             link: Link::Closed,
-            number: 0,
             version: ProtocolVersion::default(),
             clean_start: true,
             session_expiry: 0,
@@ -67,7 +64,6 @@ impl Connection {
     pub(super) fn open(&mut self, settings: &Settings, announced: &Properties, first_serial: u64) {
         *self = Self {
             link: Link::Connecting,
-            number: self.number.wrapping_add(1),
             version: settings.version,
             clean_start: settings.clean_start,
             session_expiry: announced.session_expiry_interval().unwrap_or(0),

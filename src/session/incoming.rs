@@ -10,8 +10,9 @@
 //!                  └─ next connection ┴─ withheld
 //! ```
 //!
-//! A message is kept until the application has taken it; together they keep within [`IncomingLimit`]. What is left of
-//! it then, until it is finished, is its identifier.
+//! A message is kept until the application has taken it. Those that the server has not released keep within
+//! [`IncomingLimit`]; the others are about to be handed out. What is left of one then, until it is finished, is its
+//! identifier.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +26,7 @@ use crate::codec::{PacketId, Properties, Publish, QoS, ReasonCode};
 /// What is received and not finished.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// The connection that tickets are good for.
+    /// The connection that tickets are good for: the present one, or the next.
     connection: u32,
     /// Messages of QoS 1, in the order of receipt; the front one has the number `first`.
     unacknowledged: VecDeque<(PacketId, Answer)>,
@@ -34,7 +35,7 @@ pub(super) struct Incoming {
     verdicts: BTreeMap<u64, Verdict>,
     /// Messages of QoS 2.
     exactly_once: IdMap<Stored>,
-    /// Those of them that are kept, and their bytes.
+    /// Those of them that are kept for a PUBREL, and their bytes.
     kept: Kept,
     next_sequence: u64,
 }
@@ -125,13 +126,9 @@ impl Incoming {
         }
     }
 
-    /// A connection starts; tickets of earlier ones end.
-    pub(super) fn open(&mut self, connection: u32) {
-        self.connection = connection;
-    }
-
-    /// The connection is gone. Messages of QoS 1 will come again.
+    /// The connection is gone, and its tickets end. Messages of QoS 1 will come again.
     pub(super) fn closed(&mut self) {
+        self.connection = self.connection.wrapping_add(1);
         self.first += self.unacknowledged.len() as u64;
         self.unacknowledged.clear();
         self.verdicts.clear();
@@ -193,8 +190,7 @@ impl Incoming {
                 return Err(Exceeded::Bytes);
             }
         }
-        self.kept.messages += 1;
-        self.kept.bytes += size;
+        self.kept.add(&publish);
         // A slice would hold the whole buffer that was read into, which may be many times as large.
         publish.payload = Bytes::copy_from_slice(&publish.payload);
         let stored = Stored {
@@ -216,6 +212,8 @@ impl Incoming {
             (Step::Received, Some(publish)) => {
                 self.next_sequence += 1;
                 let publish = publish.clone();
+                // The server has room for another one, of which it may not wait to make use.
+                self.kept.remove(&publish);
                 stored.step = Step::Delivered {
                     sequence,
                     released: true,
@@ -238,8 +236,7 @@ impl Incoming {
     /// acknowledged.
     pub(super) fn taken(&mut self, ticket: AckTicket) {
         if let Some(stored) = self.delivered(ticket) {
-            let publish = stored.publish.take();
-            self.kept.forget(publish);
+            stored.publish = None;
         }
     }
 
@@ -287,8 +284,14 @@ impl Incoming {
 
     /// PUBCOMP is sent [MQTT-4.3.3-2] (5.0: [MQTT-4.3.3-11, MQTT-4.3.3-12]).
     pub(super) fn completed(&mut self, packet_id: PacketId) {
-        let publish = self.exactly_once.remove(packet_id);
-        self.kept.forget(publish.and_then(|stored| stored.publish));
+        if let Some(publish) = self
+            .exactly_once
+            .remove(packet_id)
+            .as_ref()
+            .and_then(Stored::kept)
+        {
+            self.kept.remove(publish);
+        }
     }
 
     /// The application failed on a message.
@@ -301,6 +304,9 @@ impl Incoming {
                     Step::Delivered { released: true, .. } => Step::Withheld,
                     _ => Step::Received,
                 };
+                if let Some(publish) = stored.publish.clone() {
+                    self.kept.add(&publish);
+                }
             }
         } else if current {
             if let Some(answer @ Answer::None) = self.answer(ticket) {
@@ -352,11 +358,22 @@ impl Incoming {
 }
 
 impl Kept {
-    fn forget(&mut self, publish: Option<Publish>) {
-        if let Some(publish) = publish {
-            self.messages -= 1;
-            self.bytes -= publish.size();
-        }
+    fn add(&mut self, publish: &Publish) {
+        self.messages += 1;
+        self.bytes += publish.size();
+    }
+
+    fn remove(&mut self, publish: &Publish) {
+        self.messages -= 1;
+        self.bytes -= publish.size();
+    }
+}
+
+impl Stored {
+    /// The message, while it waits for a PUBREL.
+    fn kept(&self) -> Option<&Publish> {
+        let waits = matches!(self.step, Step::Received | Step::Withheld);
+        self.publish.as_ref().filter(|_| waits)
     }
 }
 

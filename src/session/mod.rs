@@ -201,7 +201,6 @@ impl<T: Track> Session<T> {
         let first_serial = self.queue.next_serial();
         let announced = settings.announced_properties();
         self.connection.open(settings, &announced, first_serial);
-        self.incoming.open(self.connection.number);
         self.aliases.open(announced.topic_alias_maximum().unwrap_or(0));
         self.wire.open(settings.version);
         self.keep_alive.open(now, settings.connack_timeout);

@@ -73,6 +73,26 @@ fn an_acknowledgement_belongs_to_its_connection() {
 }
 
 #[test]
+fn after_the_end_of_its_connection_a_message_is_not_said_to_be_acknowledged() {
+    let (client, seen) = manual();
+    let (_peer, mut connection) = running_with_peer(&client);
+    connection.send(&publish_packet(0x32, "t", 1, "x"));
+    connection.send(&publish_packet(0x34, "t", 2, "x"));
+    connection.expect(&ack_packet(0x50, 2));
+    connection.send(&ack_packet(0x62, 2));
+    let messages = [seen.next(), seen.next()];
+    client.disconnect().unwrap();
+    client.loop_stop().unwrap();
+    // Also where it is asked again.
+    for message in messages.iter().chain(&messages) {
+        match client.ack(message) {
+            Err(Error::InvalidState(why)) => assert!(why.contains("connection"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn what_needs_no_acknowledgement_cannot_be_acknowledged() {
     let (client, seen) = manual();
     let (_peer, mut connection) = running_with_peer(&client);

@@ -67,20 +67,42 @@ fn one_message_is_taken_however_large_it_is() {
 }
 
 #[test]
-fn what_the_application_has_makes_room_before_it_is_acknowledged() {
+fn what_the_server_has_released_makes_room_at_once() {
     let mut bench = limited(1, SIZE);
     receive(&mut bench, 1).unwrap();
-    let first = release(&mut bench, 1);
     assert!(receive(&mut bench, 2).is_err());
-    bench.session.taken(first);
+    let first = release(&mut bench, 1);
     receive(&mut bench, 2).unwrap();
-    let second = release(&mut bench, 2);
-    // Acknowledging makes room, too; for what is taken already no more of it.
+    // What becomes of the first one makes no more of it.
+    bench.session.taken(first);
+    assert!(receive(&mut bench, 3).is_err());
     bench.session.acknowledge(bench.now, first).unwrap();
     assert!(receive(&mut bench, 3).is_err());
+    let second = release(&mut bench, 2);
     bench.session.acknowledge(bench.now, second).unwrap();
     receive(&mut bench, 3).unwrap();
     assert!(receive(&mut bench, 4).is_err());
+}
+
+#[test]
+fn a_server_that_goes_on_with_a_fresh_quota_keeps_to_the_limit() {
+    let mut bench = limited(3, 3 * SIZE);
+    (1..=3).for_each(|id| receive(&mut bench, id).unwrap());
+    bench.session.closed(bench.now);
+    bench.connect(true);
+    // In one read: the application has none of them yet.
+    (1..=3).for_each(|id| bench.receive(pubrel(id)).unwrap());
+    (4..=6).for_each(|id| receive(&mut bench, id).unwrap());
+    let tickets = bench
+        .messages()
+        .into_iter()
+        .map(|received| received.ticket.unwrap());
+    for ticket in tickets {
+        bench.session.taken(ticket);
+        bench.session.acknowledge(bench.now, ticket).unwrap();
+    }
+    assert_eq!(receive(&mut bench, 7), Err(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
+    assert_eq!(bench.session.unacknowledged(), 3);
 }
 
 #[test]
@@ -93,7 +115,10 @@ fn what_the_application_failed_on_is_kept_and_counts() {
     bench.session.closed(bench.now);
     bench.connect(true);
     assert!(receive(&mut bench, 2).is_err());
-    release(&mut bench, 1);
+    let ticket = release(&mut bench, 1);
+    bench.session.acknowledge(bench.now, ticket).unwrap();
+    receive(&mut bench, 2).unwrap();
+    assert!(receive(&mut bench, 3).is_err());
 }
 
 #[test]
