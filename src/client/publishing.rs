@@ -269,11 +269,11 @@ impl Shared {
                 "must not be larger than 268,435,455 bytes",
             ));
         }
-        if !message.topic.is_empty() || message.properties.topic_alias().is_none() {
+        let mut core = self.lock();
+        let aliased = message.topic.is_empty() && message.properties.topic_alias().is_some();
+        if !aliased && !core.session.repeats(message.topic) {
             check_topic(message.topic)?;
         }
-
-        let mut core = self.lock();
         if core.pressure() >= core.session.settings.output_limit
             && !core.writing.stalled
             && !self.is_dispatcher()

@@ -490,6 +490,11 @@ impl<T: Track> Session<T> {
     pub(crate) fn counters(&self) -> Counters {
         self.wire.counters
     }
+    /// Whether the last message that was put into the output was on this topic: it is a valid one then.
+    #[inline]
+    pub(crate) fn repeats(&self, topic: &str) -> bool {
+        self.wire.repeats(topic)
+    }
     /// Accepted messages that will never be sent, or sent again.
     pub(crate) fn dropped(&self) -> u64 {
         self.wire.counters.dropped

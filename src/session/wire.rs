@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::incoming::Verdict;
 use super::limits::Limits;
@@ -27,6 +28,7 @@ pub(super) struct Wire {
     pub(super) version: ProtocolVersion,
     /// The topic aliases that we have set.
     pub(super) aliases: Sent,
+    last_head: LastHead,
     /// Bytes put into the output on this connection.
     pub(super) appended: u64,
     /// The largest packet that the server takes [MQTT-3.2.2-15]; absent: any.
@@ -65,6 +67,51 @@ fn is_small(packet: &Packet) -> bool {
     }
 }
 
+/// The bytes before the payload of the last PUBLISH that [`Wire::put_small`] wrote: who publishes a stream of messages
+/// writes the same ones again and again.
+#[derive(Debug, Default)]
+struct LastHead {
+    bytes: Vec<u8>,
+    /// Where the Topic Name is.
+    topic: Range<usize>,
+    payload_len: usize,
+    retain: bool,
+}
+
+impl LastHead {
+    #[inline]
+    fn topic(&self) -> &[u8] {
+        self.bytes.get(self.topic.clone()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn is_of(&self, message: &Outgoing<'_>, payload_len: usize) -> bool {
+        self.payload_len == payload_len
+            && self.retain == message.retain
+            && self.topic() == message.topic.as_bytes()
+    }
+
+    #[inline(never)]
+    fn encode(&mut self, version: ProtocolVersion, message: &Outgoing<'_>, payload_len: usize) {
+        let head = PublishHead {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: message.retain,
+            packet_id: None,
+            topic: message.topic,
+            properties: message.properties,
+        };
+        self.bytes.clear();
+        self.bytes.shrink_to(256);
+        encode_publish_head(&mut self.bytes, version, head, payload_len);
+        // In MQTT 5.0 the length of the properties follows.
+        let end = self.bytes.len() - usize::from(version == ProtocolVersion::V5);
+        self.topic = end - message.topic.len()..end;
+        self.payload_len = payload_len;
+        self.retain = message.retain;
+    }
+}
+
 /// Which acknowledgement.
 #[allow(clippy::enum_variant_names, reason = "the names of the packets")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +142,7 @@ impl Wire {
         self.appended = 0;
         self.version = version;
         self.aliases.open();
+        self.last_head = LastHead::default();
         self.max_packet_size = None;
         self.unanswered = 0;
     }
@@ -235,21 +283,23 @@ impl Wire {
     /// A PUBLISH of QoS 0 without properties, its payload copied, untraced.
     #[inline]
     pub(super) fn put_small(&mut self, message: &Outgoing<'_>) {
-        let version = self.version;
         let payload = message.payload.as_slice();
-        let head = PublishHead {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: message.retain,
-            packet_id: None,
-            topic: message.topic,
-            properties: message.properties,
-        };
-        self.append(|out| {
-            encode_publish_head(out, version, head, payload.len());
+        if !self.last_head.is_of(message, payload.len()) {
+            self.last_head.encode(self.version, message, payload.len());
+        }
+        let (output, head) = (&mut self.output, &self.last_head.bytes);
+        output.append(|out| {
+            out.extend_from_slice(head);
             out.extend_from_slice(payload);
         });
+        self.appended += (head.len() + payload.len()) as u64;
         self.counters.packets_sent += 1;
+    }
+
+    /// Whether a message with this Topic Name was the last that [`put_small`](Self::put_small) wrote on this connection.
+    #[inline]
+    pub(super) fn repeats(&self, topic: &str) -> bool {
+        !topic.is_empty() && self.last_head.topic() == topic.as_bytes()
     }
 
     #[inline(always)]
