@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use callmq::client::{self as mqtt, DisconnectReason, Error};
+use callmq::testing::Broker;
 use crossbeam_channel::bounded;
 
 use crate::support::{Bench, Events, PATIENCE, Peer, bad_argument, connect_to, running_with_peer};
 
 fn pings(bench: &Bench) -> usize {
-    bench
-        .broker
+    pings_at(&bench.broker)
+}
+
+fn pings_at(broker: &Broker) -> usize {
+    broker
         .log()
         .iter()
         .filter(|line| line.starts_with("Received PINGREQ"))
@@ -32,6 +36,36 @@ fn a_ping_is_sent_when_nothing_was_for_the_keep_alive() {
     }
     assert_eq!(pings(&bench), 61);
     assert!(bench.client.is_connected());
+}
+
+/// The server's word counts, on its connection: the next server may leave it to the client.
+///
+/// [MQTT-3.1.2-21] (5.0)
+#[test]
+fn a_server_of_mqtt_5_may_choose_the_keep_alive() {
+    let bench = Bench::with(|clock| mqtt::Client::builder("told").protocol(mqtt::MQTTv5).clock(clock));
+    let demanding = Broker::builder()
+        .server_keep_alive(10)
+        .clock(&bench.clock)
+        .in_process();
+    bench.client.connect(&demanding).unwrap();
+    bench.step_until("the connection is accepted", || bench.client.is_connected());
+    let in_force = || bench.client.connection_info().map(|info| info.keep_alive);
+    assert_eq!((in_force(), bench.client.keepalive()), (Some(10), 60));
+    for expected in 1..=3 {
+        bench.advance(10.0);
+        bench.settle();
+        assert_eq!(pings_at(&demanding), expected);
+    }
+
+    bench.connect();
+    assert_eq!(in_force(), Some(60));
+    bench.advance(59.9);
+    bench.settle();
+    assert_eq!(pings(&bench), 0);
+    bench.advance(0.1);
+    bench.settle();
+    assert_eq!(pings(&bench), 1);
 }
 
 #[test]

@@ -44,4 +44,5 @@ mod turns;
 #[cfg(unix)]
 mod unix_sockets;
 mod v5_sessions;
+mod wills;
 mod wire_v5;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::codec::{Ack, ConnAck, Packet, PacketId, Properties, Publish, QoS, ReasonCode};
-use crate::codec::{ProtocolVersion, SubAck, SubscribeOptions, Subscription, UnsubAck};
+use crate::codec::{SubAck, SubscribeOptions, Subscription, UnsubAck};
 use crate::error::{DecodeError, DropReason, Result};
 use crate::session::*;
 use crate::topic::TopicName;
@@ -32,39 +32,9 @@ pub(super) enum Heard {
 
 pub(super) fn settings() -> Settings {
     Settings {
-        version: ProtocolVersion::V311,
-        bridge: false,
         client_id: "c".to_owned(),
-        clean_start: true,
-        keep_alive: 60,
-        username: None,
-        password: None,
-        will: None,
-        connect_properties: Properties::new(),
-        session_expiry: None,
-        topic_alias_maximum: None,
-        topic_alias_limit: 0,
-        topic_alias_unchecked: false,
-        authentication: None,
-        receive_maximum: None,
-        max_packet_size: None,
         connack_timeout: Duration::from_secs(10),
-        ping_timeout: None,
-        max_inflight: 20,
-        queue: OfflineQueue {
-            max_messages: 100_000,
-            max_bytes: 64 * 1024 * 1024,
-            keep_qos0: false,
-            when_full: WhenFull::Refuse,
-        },
-        output_limit: 256 * 1024,
-        incoming_limit: IncomingLimit::default(),
-        resubscribe: Resubscribe::IfSessionLost,
-        on_session_lost: OnSessionLost::Resend,
-        wait_for_connack: false,
-        lower_qos: false,
-        report_qos0: false,
-        trace: false,
+        ..Settings::default()
     }
 }
 
