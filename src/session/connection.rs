@@ -15,6 +15,8 @@ pub(super) struct Connection {
     pub(super) session_expiry: u32,
     /// What became of messages that a lost session had under way.
     pub(super) lost: Lost,
+    /// Those that are sent again wait for `release`, behind the subscriptions: the answer to one of them may come at once.
+    pub(super) resends_wait: bool,
     /// Bytes of the output that went to the socket.
     pub(super) written: u64,
     /// Bytes of the output that a writer has in hand: they may have gone to the socket already.
@@ -44,6 +46,7 @@ impl Connection {
             clean_start: true,
             session_expiry: 0,
             lost: Lost::default(),
+            resends_wait: false,
             written: 0,
             in_hand: 0,
             first_serial: 0,

@@ -145,6 +145,8 @@ impl<T: Track> Session<T> {
                 sent_again: self.in_flight.sent_before(),
                 dropped: dropped.len(),
             };
+            // With a session the server still has the subscriptions.
+            self.connection.resends_wait = self.waits_for_release();
         }
         for (packet_id, slot) in dropped {
             self.ids.release(packet_id);
@@ -378,9 +380,13 @@ impl<T: Track> Session<T> {
     }
 
     fn pull_resends(&mut self) {
-        let settled =
-            self.in_flight.has_resends() && matches!(self.connection.link, Link::Settling | Link::Open);
-        while settled && self.wire.output.len() < self.settings.output_limit && self.has_window() {
+        let settled = match self.connection.link {
+            Link::Open => true,
+            Link::Settling => !self.connection.resends_wait,
+            Link::Closed | Link::Connecting | Link::Disconnecting => false,
+        };
+        let due = settled && self.in_flight.has_resends();
+        while due && self.wire.output.len() < self.settings.output_limit && self.has_window() {
             let position = self.wire.appended;
             let Some((packet_id, slot)) = self.in_flight.next_resend(position) else {
                 return;

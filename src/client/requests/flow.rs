@@ -99,7 +99,7 @@ impl Shared {
         session_present: bool,
         properties: &Properties,
     ) {
-        let previous = {
+        let (previous, lost) = {
             let core = self.lock();
             if !driver.is_current(&core) {
                 return;
@@ -115,9 +115,13 @@ impl Shared {
             table.closed = false;
             // Otherwise the session renews it.
             table.lost |= never && !session_present && table.topic().is_some();
-            table.offer(properties.response_information())
+            (table.offer(properties.response_information()), table.lost)
         };
         self.leave_response_topic(previous);
+        if lost {
+            // Before the requests that are sent again.
+            self.advance_requests();
+        }
         self.end_undelivered();
     }
 
