@@ -3,12 +3,11 @@
 //! It serves 127.0.0.1:1883, or the port in MQTT_PORT, and prints what it does. Ctrl-C ends it. It keeps everything in
 //! memory and is not meant for production.
 
-use std::error::Error;
 use std::io::Write;
 
 use callmq::testing::Broker;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
     let port = match std::env::var("MQTT_PORT") {
         Ok(port) => port.parse()?,
@@ -22,16 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let _ = writeln!(std::io::stdout(), "{line}");
         })
         .listen(("127.0.0.1", port))
-        .map_err(|error| format!("cannot serve 127.0.0.1:{port}: {}", reason(&error)))?;
+        .map_err(|error| format!("cannot serve 127.0.0.1:{port}: {error:#}"))?;
     println!("Serving {}, Ctrl-C ends it.", broker.address());
     loop {
         std::thread::park();
     }
-}
-
-/// The cause of an error, where it has one.
-fn reason(error: &callmq::error::Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -35,13 +35,17 @@ fn main() -> mqtt::Result<()> {
     sensor.will_set_message(will)?;
     sensor.loop_start()?;
     sensor.connect_and_wait(server, 5)?;
-    sensor.publish_with(TOPIC, "here", 1, false)?.wait_for_publish(5)?;
+    sensor
+        .publish_with(TOPIC, "here", 1, false)?
+        .wait_for_publish(5)?;
     println!("sensor: {}", status.recv(5)?.payload);
 
     // The connection breaks without DISCONNECT, and another one is made in time: the will is not published.
     sensor.reconnect()?;
     sensor.wait_for_connect(5)?;
-    sensor.publish_with(TOPIC, "back", 1, false)?.wait_for_publish(5)?;
+    sensor
+        .publish_with(TOPIC, "back", 1, false)?
+        .wait_for_publish(5)?;
     println!("sensor: {}", status.recv(5)?.payload);
 
     // It leaves, and wants the will to be published; the broker waits for the delay all the same.

@@ -18,6 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// A call that fails with one of the caller's mistakes has changed nothing, and the client stays usable after any error.
 ///
+/// `{error}` prints what happened; `{error:#}` adds the cause where there is one, which is also the error's `source()`:
+/// `network error: Connection refused (os error 111)`.
+///
 /// ```
 /// use callmq::client::{Error, Message, IntoMessage};
 ///
@@ -239,9 +242,11 @@ impl fmt::Display for Error {
             Self::Refused(code) => write!(f, "connection refused by the server: {code}"),
             Self::Rejected(code) => write!(f, "refused by the server: {code}"),
             Self::ServerDisconnect(code) => write!(f, "disconnected by the server: {code}"),
+            Self::Io(error) if f.alternate() => write!(f, "network error: {error}"),
             Self::Io(_) => f.write_str("network error"),
             Self::ConnectionClosed => f.write_str("connection closed by the peer"),
             Self::KeepAliveTimeout => f.write_str("no answer from the server within the time allowed"),
+            Self::Protocol(error) if f.alternate() => write!(f, "the server broke the protocol: {error}"),
             Self::Protocol(_) => f.write_str("the server broke the protocol"),
             Self::Callback { callback, message } => write!(f, "{callback} failed: {message}"),
             Self::Other(error) => fmt::Display::fmt(error, f),

@@ -440,7 +440,7 @@ impl Shared {
             .and_then(|()| self.run(&mut driver, Running::Thread));
         if let Err(error) = result {
             // `reconnect_if`, or a refusal with `reconnect_on_failure` off.
-            log::error!(target: "callmq", "the network loop has ended: {error}");
+            log::error!(target: "callmq", "the network loop has ended: {error:#}");
             self.lock().callback_error.get_or_insert(error);
         }
         {

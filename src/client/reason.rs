@@ -94,9 +94,10 @@ impl fmt::Display for DisconnectReason {
             Self::Requested => f.write_str("disconnect requested"),
             Self::Lost(Error::Io(error)) => write!(f, "connection lost: {error}"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
-            Self::Protocol(error) => write!(f, "the server broke the protocol: {error}"),
-            Self::Authentication(error) => write!(f, "authentication failed: {error}"),
-            Self::Refused(_) | Self::Server(_) | Self::KeepAlive => self.clone().into_error().fmt(f),
+            Self::Authentication(error) => write!(f, "authentication failed: {error:#}"),
+            Self::Refused(_) | Self::Server(_) | Self::KeepAlive | Self::Protocol(_) => {
+                write!(f, "{:#}", self.clone().into_error())
+            }
         }
     }
 }

@@ -79,6 +79,8 @@ fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
     ] {
         assert_eq!(error.to_string(), text);
         assert_eq!(error.source().map(ToString::to_string).as_deref(), source);
+        let with_cause = source.map_or(text.to_owned(), |source| format!("{text}: {source}"));
+        assert_eq!(format!("{error:#}"), with_cause);
     }
 }
 
@@ -87,6 +89,7 @@ fn a_wrapped_error_keeps_its_text_and_its_source() {
     let inner = io::Error::other("inner");
     let error = Error::other(Error::from(inner));
     assert_eq!(error.to_string(), "network error");
+    assert_eq!(format!("{error:#}"), "network error: inner");
     assert_eq!(error.source().unwrap().to_string(), "inner");
 }
 
