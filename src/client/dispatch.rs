@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::callbacks::guarded;
+use super::callbacks::{Held, OnPublish, guarded};
 use super::driver::Driver;
 use super::shared::{Happening, Shared};
 use super::slow_callbacks::Watch;
@@ -143,17 +143,7 @@ impl Shared {
                 mid,
                 reason,
                 properties,
-            } => {
-                watch.enter(self, "on_publish");
-                let run = self
-                    .callbacks
-                    .publish
-                    .run("on_publish", |f| f(client, mid, reason, &properties));
-                self.keep_failure(run);
-                if reason.is_failure() {
-                    self.end_undelivered();
-                }
-            }
+            } => self.tell_published(client, driver, watch, (mid, reason, properties)),
             Event::Subscribed {
                 mid,
                 reasons,
@@ -206,6 +196,47 @@ impl Shared {
                     let why = ServerReason::new(reason, properties.reason_string());
                     self.lose_with(&mut core, DisconnectReason::Server(why), properties);
                 }
+            }
+        }
+    }
+
+    /// Tells that a message is finished, and what follows of the same kind.
+    fn tell_published(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        first: (u16, ReasonCode, Properties),
+    ) {
+        let mut on_publish = None;
+        let (mut mid, mut reason, mut properties) = first;
+        loop {
+            if on_publish
+                .as_ref()
+                .is_none_or(|held: &Held<'_, OnPublish>| !held.is_current())
+            {
+                // The closure goes back before another one is taken.
+                drop(on_publish.take());
+                on_publish = self.callbacks.publish.hold();
+            }
+            if let Some(on_publish) = &mut on_publish {
+                watch.enter(self, "on_publish");
+                let run = on_publish.run("on_publish", |f| f(client, mid, reason, &properties));
+                self.keep_failure(run);
+            }
+            if reason.is_failure() {
+                self.end_undelivered();
+            }
+            if self.must_leave() || !matches!(driver.batch.front(), Some(Event::Published { .. })) {
+                return;
+            }
+            if let Some(Event::Published {
+                mid: next,
+                reason: its_reason,
+                properties: its_properties,
+            }) = driver.batch.pop_front()
+            {
+                (mid, reason, properties) = (next, its_reason, its_properties);
             }
         }
     }

@@ -147,6 +147,16 @@ struct Progress {
     finished: Vec<Sender<Result<()>>>,
 }
 
+impl Progress {
+    fn new() -> Self {
+        Self {
+            delivery: Delivery::Queued,
+            said: Said::Nothing,
+            finished: Vec::new(),
+        }
+    }
+}
+
 /// What the server said beside the code; in one place, for there may be a million of these.
 enum Said {
     Nothing,
@@ -169,14 +179,9 @@ impl Progress {
 
 impl Tracker {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
-        let progress = Progress {
-            delivery: Delivery::Queued,
-            said: Said::Nothing,
-            finished: Vec::new(),
-        };
         Self(Arc::new(Tracked {
             shared,
-            progress: Mutex::new(progress),
+            progress: Mutex::new(Progress::new()),
         }))
     }
 
@@ -246,6 +251,15 @@ impl Track for Tracker {
 
     fn dropped(&self, why: DropReason) {
         self.end(Delivery::Dropped(why), Said::Nothing);
+    }
+
+    fn renew(&mut self) -> bool {
+        let Some(tracked) = Arc::get_mut(&mut self.0) else {
+            return false;
+        };
+        let progress = tracked.progress.get_mut();
+        *progress.unwrap_or_else(PoisonError::into_inner) = Progress::new();
+        true
     }
 }
 

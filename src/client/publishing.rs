@@ -316,7 +316,11 @@ impl Shared {
     ) -> Result<(MutexGuard<'a, Core>, Accepted<Tracker>)> {
         let mut deadline = None;
         loop {
-            let track = |_mid| Tracker::new(Arc::downgrade(self));
+            let spare = match message.qos {
+                QoS::AtMostOnce => None,
+                QoS::AtLeastOnce | QoS::ExactlyOnce => core.session.spare_track(),
+            };
+            let track = |_mid| spare.unwrap_or_else(|| Tracker::new(Arc::downgrade(self)));
             let error = match core.session.publish(|| self.now(), message, track) {
                 Ok(accepted) => return Ok((core, accepted)),
                 Err(error) => error,

@@ -86,6 +86,10 @@ pub(crate) trait Track: Clone {
     fn granted(&self, reasons: &[ReasonCode]);
     /// It will never be sent, or sent again.
     fn dropped(&self, why: DropReason);
+    /// Makes it as new, to follow another message, if nobody else has a hand on it. Returns whether that is so.
+    fn renew(&mut self) -> bool {
+        false
+    }
 }
 
 /// An application message to publish, its arguments checked. `topic` and `payload` are borrowed as far as possible: a
@@ -163,6 +167,8 @@ pub(crate) struct Session<T> {
     in_flight: InFlight<T>,
     unwritten: Unwritten<T>,
     pool: Pool,
+    /// Trackers of finished messages, for the next ones.
+    spare_tracks: Vec<T>,
     incoming: Incoming,
     /// The topic aliases of the server.
     aliases: topic_aliases::Received,
@@ -183,6 +189,7 @@ impl<T: Track> Session<T> {
             in_flight: InFlight::new(),
             unwritten: Unwritten::new(),
             pool: Pool::default(),
+            spare_tracks: Vec::new(),
             incoming: Incoming::new(),
             aliases: topic_aliases::Received::default(),
             subscriptions: Subscriptions::new(),
@@ -489,6 +496,10 @@ impl<T: Track> Session<T> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.wire.counters
+    }
+    /// A tracker that is as new, for the next message of QoS 1 or 2.
+    pub(crate) fn spare_track(&mut self) -> Option<T> {
+        self.spare_tracks.pop()
     }
     /// Whether the last message that was put into the output was on this topic: it is a valid one then.
     #[inline]

@@ -14,6 +14,9 @@ use crate::codec::{
 /// [MQTT-4.9.0-3].
 const IDS_FOR_REQUESTS: usize = 64;
 
+/// So many trackers of finished messages are kept.
+const SPARE_TRACKS: usize = 1024;
+
 impl<T: Track> Session<T> {
     /// Whether a message is of the kind that [`send_at_once`](Self::send_at_once) is for, and nothing stands in its way.
     #[inline]
@@ -97,7 +100,9 @@ impl<T: Track> Session<T> {
         let which = Which::of(message.qos);
         if !self.can_send(which) || !self.queue.is_empty(which) {
             // The output may have been taken away since the last pull.
-            self.pull();
+            if self.has_room(which) {
+                self.pull();
+            }
             if !self.can_send(which) || !self.queue.is_empty(which) {
                 return self.enqueue(message, track);
             }
@@ -217,7 +222,7 @@ impl<T: Track> Session<T> {
     pub(super) fn finish(
         &mut self,
         packet_id: PacketId,
-        slot: Slot<T>,
+        mut slot: Slot<T>,
         reason: ReasonCode,
         properties: Properties,
     ) {
@@ -226,6 +231,9 @@ impl<T: Track> Session<T> {
         self.wire.counters.acknowledged += 1;
         self.wire.counters.refused += u64::from(reason.is_failure());
         slot.track.acknowledged(reason, properties.reason_string());
+        if self.spare_tracks.len() < SPARE_TRACKS && slot.track.renew() {
+            self.spare_tracks.push(slot.track);
+        }
         self.wire.emit(Event::Published {
             mid: slot.mid,
             reason,

@@ -336,7 +336,7 @@ impl Wire {
     /// An acknowledgement in its shortest form, which says success.
     pub(super) fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
         if self.trace {
-            return self.put_verdict(kind, packet_id, None);
+            return self.put_whole_ack(kind, Ack::new(packet_id));
         }
         let (packet_type, answers) = match kind {
             AckKind::PubAck => (PacketType::PubAck, true),
@@ -353,11 +353,21 @@ impl Wire {
 
     /// An acknowledgement with what the application says, if it says more than success.
     pub(super) fn put_verdict(&mut self, kind: AckKind, packet_id: PacketId, verdict: Option<Verdict>) {
-        let mut ack = Ack::new(packet_id);
-        if let Some(verdict) = verdict {
-            ack.reason = verdict.reason;
-            ack.properties = verdict.properties;
+        match verdict {
+            None => self.put_ack(kind, packet_id),
+            Some(Verdict { reason, properties }) => {
+                let ack = Ack {
+                    packet_id,
+                    reason,
+                    properties,
+                };
+                self.put_whole_ack(kind, ack);
+            }
         }
+    }
+
+    fn put_whole_ack(&mut self, kind: AckKind, ack: Ack) {
+        let packet_id = ack.packet_id;
         let packet = match kind {
             AckKind::PubAck => Packet::PubAck(ack),
             AckKind::PubRec => Packet::PubRec(ack),
