@@ -1,4 +1,4 @@
-// The right column of the README's table, line by line: it compiles.
+// The right column of the README's table, and what its section about MQTT 5.0 names, line by line: it compiles.
 
 use callmq::client as mqtt;
 use callmq::{Error, Properties, Result, publish, subscribe};
@@ -116,6 +116,19 @@ fn main() -> Result<()> {
     client.resubscribe_set(mqtt::Resubscribe::Always);
     client.on_session_lost_set(mqtt::OnSessionLost::Discard);
     client.wait_for_connack_set(true);
+
+    let queue = mqtt::OfflineQueue { keep_qos0: true, ..mqtt::OfflineQueue::default() };
+    let client = mqtt::Client::builder("meter").protocol(mqtt::MQTTv5).clean_session(false).session_expiry(3600);
+    let client = client.topic_alias_limit(16).topic_alias_maximum(16).lower_qos(true).fallback(true);
+    let client = client.receive_maximum(10).max_packet_size(65_536).output_limit(4096).offline_queue(queue).build();
+    client.ack_with(&msg, mqtt::ReasonCode::QUOTA_EXCEEDED, p.clone())?;
+    let _ = (client.connection_info(), client.protocol());
+    client.on_auth("method", |_client, _reason, _data| mqtt::AuthStep::Done)?;
+    client.reauthenticate()?.wait(5)?;
+    client.will_set_message(mqtt::Message::new("t", "gone").properties(p.clone()))?;
+    client.on_redirect(|_client, redirect| redirect.servers.len() == 1);
+    client.reconnect_if(|_, reason, _| !reason.is_permanent());
+    client.max_requests_set(100);
 
     publish::single("t", "on", "h")?;
     publish::multiple([("t", "1"), ("t", "2")], "h")?;
