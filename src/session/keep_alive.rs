@@ -1,9 +1,9 @@
 //! The deadlines of a connection: CONNACK, PINGREQ, PINGRESP.
 //!
 //! ```text
-//!   open ──► ConnAck ──accepted──► Silence ──PINGREQ──► PingResp
-//!                                     ▲                    │
-//!                                     └─────PINGRESP───────┘
+//!   open ──► ConnAck ──accepted──► Silence ──PINGREQ──► PingResp ──┐
+//!                                     ▲                    │  ▲    PINGREQ, if the answer takes longer
+//!                                     └─────PINGRESP───────┘  └────┘ than the Keep Alive
 //! ```
 
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ struct Timers {
 enum Waiting {
     ConnAck { deadline: Instant },
     Silence,
-    PingResp { sent: Instant },
+    /// `asked`: since when; `pinged`: the last PINGREQ.
+    PingResp { asked: Instant, pinged: Instant },
 }
 
 /// What the clock says.
@@ -104,9 +105,10 @@ impl KeepAlive {
                 .last_sent
                 .min(timers.last_received)
                 .checked_add(timers.interval?),
-            Waiting::PingResp { sent } => {
-                let allowed = timers.ping_timeout.or(timers.interval)?;
-                sent.max(timers.last_received).checked_add(allowed)
+            Waiting::PingResp { .. } => {
+                let answer = timers.answer_due();
+                let next = timers.next_ping_due();
+                answer.into_iter().chain(next).min()
             }
         }
     }
@@ -119,12 +121,41 @@ impl KeepAlive {
         };
         match timers.waits_for {
             Waiting::ConnAck { .. } => Due::Failed(TimedOut::ConnAck),
-            Waiting::PingResp { .. } => Due::Failed(TimedOut::PingResp),
+            Waiting::PingResp { asked, .. } => {
+                if timers.answer_due().is_some_and(|deadline| deadline <= now) {
+                    return Due::Failed(TimedOut::PingResp);
+                }
+                timers.waits_for = Waiting::PingResp { asked, pinged: now };
+                Due::PingReq
+            }
             Waiting::Silence => {
-                timers.waits_for = Waiting::PingResp { sent: now };
+                timers.waits_for = Waiting::PingResp {
+                    asked: now,
+                    pinged: now,
+                };
                 Due::PingReq
             }
         }
+    }
+}
+
+impl Timers {
+    /// When the PINGRESP is overdue. While other bytes arrive, it may be behind them.
+    fn answer_due(&self) -> Option<Instant> {
+        let Waiting::PingResp { asked, .. } = self.waits_for else {
+            return None;
+        };
+        let allowed = self.ping_timeout.or(self.interval)?;
+        asked.max(self.last_received).checked_add(allowed)
+    }
+
+    /// When the server has to hear of us although a PINGRESP is still to come. A PINGREQ that the socket has not taken
+    /// yet counts as sent.
+    fn next_ping_due(&self) -> Option<Instant> {
+        let Waiting::PingResp { pinged, .. } = self.waits_for else {
+            return None;
+        };
+        self.last_sent.max(pinged).checked_add(self.interval?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::*;
-use crate::codec::Packet;
+use crate::codec::{Packet, ProtocolVersion};
 use crate::session::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -93,6 +93,49 @@ fn the_answer_may_take_longer_while_bytes_arrive() {
     bench.sent();
     bench.session.received_bytes(bench.now + 3 * SECOND, 1);
     assert_eq!(next_deadline(&mut bench), (10 * SECOND, Err(TimedOut::PingResp)));
+}
+
+/// A PINGRESP may be behind a long message, which takes longer than the Keep Alive to arrive: the server still has to hear
+/// of us.
+///
+/// [3.1.1/MQTT-3.1.2-23] [5.0/MQTT-3.1.2-20]
+#[test]
+fn the_server_hears_of_us_also_while_the_answer_takes_its_time() {
+    for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
+        let mut bench = Bench::connected(|settings| settings.version = version);
+        next_deadline(&mut bench).1.unwrap();
+        assert_eq!(bench.sent(), PINGREQ);
+        for _ in 0..3 {
+            // The message arrives, a little each second, and the socket takes what we send.
+            for _ in 0..59 {
+                let now = bench.after(SECOND).now;
+                bench.session.received_bytes(now, 1);
+                bench.session.handle_timeout(now).unwrap();
+                assert_eq!(bench.sent(), b"");
+            }
+            let now = bench.after(SECOND).now;
+            bench.session.handle_timeout(now).unwrap();
+            assert_eq!(bench.sent(), PINGREQ);
+        }
+        // Other packets do as well; then silence ends it.
+        bench.after(SECOND);
+        bench.session.received_bytes(bench.now, 1);
+        bench.publish("t", "x", 0).unwrap();
+        bench.sent();
+        assert_eq!(next_deadline(&mut bench), (60 * SECOND, Err(TimedOut::PingResp)));
+        assert_eq!(bench.sent(), b"");
+    }
+}
+
+/// One PINGREQ is enough where the socket takes nothing; and a long time for the answer is no licence for silence.
+#[test]
+fn a_ping_that_waits_for_the_socket_is_not_repeated_at_once() {
+    let mut bench = Bench::connected(|settings| settings.ping_timeout = Some(200 * SECOND));
+    for _ in 0..4 {
+        assert_eq!(next_deadline(&mut bench), (60 * SECOND, Ok(())));
+        assert_eq!(bench.take_unwritten(), PINGREQ);
+    }
+    assert_eq!(next_deadline(&mut bench), (20 * SECOND, Err(TimedOut::PingResp)));
 }
 
 #[test]
