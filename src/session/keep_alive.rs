@@ -30,10 +30,15 @@ struct Timers {
 
 #[derive(Debug)]
 enum Waiting {
-    ConnAck { deadline: Instant },
+    ConnAck {
+        deadline: Instant,
+    },
     Silence,
     /// `asked`: since when; `pinged`: the last PINGREQ.
-    PingResp { asked: Instant, pinged: Instant },
+    PingResp {
+        asked: Instant,
+        pinged: Instant,
+    },
 }
 
 /// What the clock says.

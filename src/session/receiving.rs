@@ -339,7 +339,7 @@ impl<T: Track> Session<T> {
             reasons,
         } = suback;
         let answered = self.subscriptions.handle_suback(packet_id, &reasons);
-        let Some(mid) = self.answered(answered, &reasons)? else {
+        let Some(mid) = self.answered(answered, &reasons, "MQTT-3.8.4-6")? else {
             return Ok(());
         };
         self.wire.emit(Event::Subscribed {
@@ -357,7 +357,7 @@ impl<T: Track> Session<T> {
             reasons,
         } = unsuback;
         let answered = self.subscriptions.handle_unsuback(packet_id, &reasons);
-        let Some(mid) = self.answered(answered, &reasons)? else {
+        let Some(mid) = self.answered(answered, &reasons, "MQTT-3.11.3-1")? else {
             return Ok(());
         };
         self.wire.emit(Event::Unsubscribed {
@@ -368,11 +368,13 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
-    /// Ends a request; returns its message id if there was one.
+    /// Ends a request; returns its message id if there was one. `one_each` is the statement of MQTT 5.0 that asks for one
+    /// code for each filter.
     fn answered(
         &mut self,
         answered: Answered<T>,
         reasons: &[ReasonCode],
+        one_each: &'static str,
     ) -> Result<Option<u16>, DecodeError> {
         match answered {
             Answered::Finished(request) => {
@@ -386,7 +388,7 @@ impl<T: Track> Session<T> {
             Answered::Unknown => Ok(None),
             Answered::Confused => Err(self.broken("not the answer to what was asked", "", "")),
             Answered::WrongCount => {
-                Err(self.broken("not one code for each filter", "MQTT-3.8.4-5", "MQTT-3.8.4-6"))
+                Err(self.broken("not one code for each filter", "MQTT-3.8.4-5", one_each))
             }
         }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod authentication;
+mod both_versions;
 mod connecting;
 mod expiry;
 mod incoming_limit;
