@@ -1,5 +1,6 @@
 //! The codec held against bytes that were written by hand from the standards.
 
+mod both_versions;
 mod forms;
 mod hostile;
 mod refusals;
