@@ -35,6 +35,7 @@ mod requests_raw;
 mod settings;
 mod sharing;
 mod sockets;
+mod statements;
 mod stepping;
 mod subscribe;
 mod subscriptions_v5;
