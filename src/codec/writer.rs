@@ -99,6 +99,7 @@ mod tests {
     use crate::codec::ProtocolVersion;
     use crate::codec::reader::read_var_int;
 
+    /// [5.0/MQTT-1.5.5-1]
     #[test]
     fn variable_byte_integers_have_the_lengths_of_the_standard() {
         // MQTT 5.0, table 1-1.

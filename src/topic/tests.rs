@@ -24,6 +24,8 @@ fn names_that_may_be_published() {
     }
 }
 
+/// [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-4.7.1-1] [3.1.1/MQTT-4.7.3-1] [3.1.1/MQTT-4.7.3-2] [3.1.1/MQTT-4.7.3-3]
+/// [5.0/MQTT-3.3.2-2] [5.0/MQTT-4.7.0-1] [5.0/MQTT-4.7.3-1] [5.0/MQTT-4.7.3-2] [5.0/MQTT-4.7.3-3]
 #[test]
 fn names_that_may_not_be_published() {
     let long = "é".repeat(32_768);
@@ -80,6 +82,9 @@ fn filters_that_may_be_subscribed() {
     }
 }
 
+/// [3.1.1/MQTT-4.7.1-2] [3.1.1/MQTT-4.7.1-3] [3.1.1/MQTT-4.7.3-1] [3.1.1/MQTT-4.7.3-2] [3.1.1/MQTT-4.7.3-3]
+/// [5.0/MQTT-4.7.1-1] [5.0/MQTT-4.7.1-2] [5.0/MQTT-4.7.3-1] [5.0/MQTT-4.7.3-2] [5.0/MQTT-4.7.3-3] [5.0/MQTT-4.8.2-1]
+/// [5.0/MQTT-4.8.2-2]
 #[test]
 fn filters_that_may_not_be_subscribed() {
     let long = "x".repeat(65_536);
@@ -120,6 +125,8 @@ fn filters_that_may_not_be_subscribed() {
 }
 
 /// The examples of the standard (MQTT 5.0, section 4.7) and of the Python client.
+///
+/// [3.1.1/MQTT-4.7.2-1] [5.0/MQTT-4.7.2-1]
 #[test]
 fn filters_match_as_the_standard_says() {
     for (filter, topic, expected) in [

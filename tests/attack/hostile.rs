@@ -198,6 +198,7 @@ fn random_bytes_end_the_connection_once() {
     }
 }
 
+/// [3.1.1/MQTT-3.3.1-4] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-4.8.0-1]
 #[test]
 fn each_breach_is_told_as_one_and_the_connection_closed() {
     let server = Server::listen();

@@ -38,6 +38,7 @@ fn nothing_is_acknowledged_until_the_application_does() {
     assert_eq!(client.stats().unacknowledged, 0);
 }
 
+/// [3.1.1/MQTT-4.6.0-2]
 #[test]
 fn acknowledgements_leave_in_the_order_of_the_messages() {
     let (client, seen) = manual();

@@ -27,7 +27,9 @@ fn why(text: &str) -> mqtt::Properties {
     Property::ReasonString(text.to_owned()).into()
 }
 
-/// [MQTT-3.4.2-1], [MQTT-4.6.0-2], [MQTT-4.3.2-4]: refusals by the application, in the order of the messages.
+/// Refusals by the application, in the order of the messages.
+///
+/// [5.0/MQTT-3.4.2-1] [5.0/MQTT-4.3.2-4] [5.0/MQTT-4.6.0-2]
 #[test]
 fn messages_can_be_refused_with_a_reason() {
     let (client, seen, mut connection) = manual();
@@ -59,7 +61,9 @@ fn messages_can_be_refused_with_a_reason() {
     assert_eq!(client.stats().unacknowledged, 0);
 }
 
-/// [MQTT-3.7.2-1]: of a message of QoS 2 the application has the last word, which cannot be a refusal.
+/// Of a message of QoS 2 the application has the last word, which cannot be a refusal.
+///
+/// [5.0/MQTT-3.7.2-1]
 #[test]
 fn a_message_of_qos_2_is_accepted_before_it_is_delivered() {
     let (client, seen, mut connection) = manual();
@@ -135,7 +139,9 @@ fn reasons_need_mqtt_5() {
     connection.expect(&ack_packet(0x40, 1));
 }
 
-/// [MQTT-4.4.0-2], [MQTT-3.3.4-7]: a refusal ends the message with its reason, and frees its place at once.
+/// A refusal ends the message with its reason, and frees its place at once.
+///
+/// [5.0/MQTT-3.3.4-7] [5.0/MQTT-4.4.0-2]
 #[test]
 fn a_refusal_by_the_server_lets_the_next_message_go() {
     let client = mqtt::Client::builder("quota").protocol(mqtt::MQTTv5).build();

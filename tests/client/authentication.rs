@@ -114,8 +114,8 @@ fn connected() -> (mqtt::Client, Events<Seen>, Peer, Connection) {
 ///
 /// AUTH carries neither a reason string nor user properties, so they cannot make it too large.
 ///
-/// [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5] [MQTT-3.1.2-30] [MQTT-3.15.1-1] [MQTT-3.15.2-1] [MQTT-3.15.2-2]
-/// [MQTT-3.15.2-3] (5.0)
+/// [5.0/MQTT-3.1.2-30] [5.0/MQTT-3.15.1-1] [5.0/MQTT-3.15.2-1] [5.0/MQTT-3.15.2-2] [5.0/MQTT-3.15.2-3]
+/// [5.0/MQTT-4.12.0-2] [5.0/MQTT-4.12.0-3] [5.0/MQTT-4.12.0-5]
 #[test]
 fn an_exchange_comes_before_everything_else() {
     let (client, events) = client();
@@ -146,7 +146,7 @@ fn an_exchange_comes_before_everything_else() {
 /// The data of the CONNACK prove who the server is: before the authenticator has said so, nothing has taken effect, and
 /// where it says no the connection was never made.
 ///
-/// [MQTT-4.12.0-5] [MQTT-3.14.4-1] (5.0)
+/// [5.0/MQTT-3.14.4-1] [5.0/MQTT-3.14.4-2] [5.0/MQTT-4.12.0-5]
 #[test]
 fn a_server_that_proves_nothing_is_left_with_not_authorized() {
     let (client, events) = client();
@@ -196,7 +196,8 @@ fn waiting_for_the_connection_hears_of_it() {
 
 /// Whatever breaks the rules of the exchange is answered with DISCONNECT and its code.
 ///
-/// [MQTT-4.12.0-2] [MQTT-4.12.0-5] [MQTT-4.12.0-6] [MQTT-3.15.1-1] [MQTT-3.15.2-1] [MQTT-4.13.2-1] (5.0)
+/// [5.0/MQTT-3.15.1-1] [5.0/MQTT-3.15.2-1] [5.0/MQTT-4.12.0-2] [5.0/MQTT-4.12.0-5] [5.0/MQTT-4.12.0-6]
+/// [5.0/MQTT-4.13.2-1]
 #[test]
 fn a_server_out_of_step_is_told_so() {
     let cases: [(&str, Vec<u8>, u8); 10] = [
@@ -239,7 +240,7 @@ fn a_server_out_of_step_is_told_so() {
 /// AUTH that was not asked for: no method in CONNECT, before or after the CONNACK, or no re-authentication under way;
 /// in MQTT 3.1.1 there is no such packet.
 ///
-/// [MQTT-4.12.0-6] [MQTT-4.12.0-7] (5.0) [MQTT-4.8.0-1] (3.1.1)
+/// [3.1.1/MQTT-4.8.0-1] [5.0/MQTT-4.12.0-6] [5.0/MQTT-4.12.0-7]
 #[test]
 fn auth_that_was_not_asked_for_ends_the_connection() {
     for (version, accepted) in [
@@ -284,7 +285,7 @@ fn auth_that_was_not_asked_for_ends_the_connection() {
 
 /// The server gives up: nothing is sent on the connection any more.
 ///
-/// [MQTT-4.12.0-4] (5.0)
+/// [5.0/MQTT-3.2.2-7]
 #[test]
 fn a_refusal_in_the_middle_is_a_refusal() {
     let (client, events) = client();
@@ -304,7 +305,7 @@ fn a_refusal_in_the_middle_is_a_refusal() {
 
 /// Re-authentication with 0x19 and the method of the CONNECT, while messages go both ways; success ends it.
 ///
-/// [MQTT-4.12.1-1] (5.0)
+/// [5.0/MQTT-4.12.1-1]
 #[test]
 fn other_traffic_goes_on_during_a_reauthentication() {
     let (client, events, _peer, mut connection) = connected();
@@ -340,7 +341,7 @@ fn other_traffic_goes_on_during_a_reauthentication() {
 
 /// A re-authentication that fails, here or there, ends the connection.
 ///
-/// [MQTT-4.12.1-2] (5.0)
+/// [5.0/MQTT-4.12.1-2]
 #[test]
 fn a_reauthentication_that_fails_ends_the_connection() {
     // The server proves nothing.
@@ -558,7 +559,7 @@ fn a_failing_step_ends_the_connection() {
 
 /// The callback may do what any other may: here it disconnects, takes itself back, and asks for what would wait.
 ///
-/// [MQTT-3.1.2-30] (5.0)
+/// [5.0/MQTT-3.1.2-30]
 #[test]
 fn the_callback_may_call_anything() {
     let client = mqtt::Client::builder("c").protocol(mqtt::MQTTv5).build();
@@ -639,7 +640,7 @@ fn secrets_are_in_no_line_and_no_debug_output() {
 
 /// The example of RFC 7677 through the whole client: the proof goes out, the server's signature decides.
 ///
-/// [MQTT-4.12.0-3] [MQTT-4.12.0-5] (5.0)
+/// [5.0/MQTT-4.12.0-3] [5.0/MQTT-4.12.0-5]
 #[test]
 fn scram_convinces_both_sides() {
     const METHOD: Option<&str> = Some("SCRAM-SHA-256");

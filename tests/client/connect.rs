@@ -142,6 +142,7 @@ fn a_refusal_is_told_once_with_its_code_and_is_what_waiting_returns() {
     }
 }
 
+/// [3.1.1/MQTT-3.2.2-5]
 #[test]
 fn a_refused_client_tries_again_and_gets_in_when_it_may() {
     let peer = Peer::listen();
@@ -263,6 +264,7 @@ fn a_second_connect_ends_the_first_connection() {
     assert_eq!(seen.so_far(), []);
 }
 
+/// [3.1.1/MQTT-3.14.1-1] [3.1.1/MQTT-3.14.4-1] [3.1.1/MQTT-3.14.4-2]
 #[test]
 fn disconnect_says_goodbye_behind_everything_that_was_written() {
     for with_loop in [false, true] {
@@ -382,6 +384,7 @@ fn the_first_attempt_after_connect_async_fails_loop_forever_unless_it_is_to_be_r
     looping.join().unwrap().unwrap();
 }
 
+/// [3.1.1/MQTT-3.1.2-2]
 #[test]
 fn a_server_of_mqtt_3_1_gets_mqtt_3_1() {
     let broker = Broker::builder()
@@ -398,6 +401,7 @@ fn a_server_of_mqtt_3_1_gets_mqtt_3_1() {
     assert_eq!(client.protocol(), mqtt::MQTTv31);
 }
 
+/// [3.1.1/MQTT-3.1.3-8]
 #[test]
 fn where_an_empty_client_id_is_rejected_one_is_made() {
     let peer = Peer::listen();
@@ -415,6 +419,7 @@ fn where_an_empty_client_id_is_rejected_one_is_made() {
     assert_eq!(client.client_id().as_bytes(), &connect[14..]);
 }
 
+/// [3.1.1/MQTT-3.1.3-7]
 #[test]
 fn a_lasting_session_needs_a_client_id() {
     let client = mqtt::Client::builder("").clean_session(false).build();
@@ -444,6 +449,7 @@ fn garbage_in_place_of_the_answer_ends_the_connection_with_its_reason() {
     }
 }
 
+/// [3.1.1/MQTT-3.1.2-24] [3.1.1/MQTT-4.8.0-1] [3.1.1/MQTT-4.8.0-2]
 #[test]
 fn on_disconnect_is_called_once_whatever_ends_the_connection() {
     type End = fn(&mqtt::Client, crate::support::Connection);

@@ -97,7 +97,7 @@ fn a_loop_that_waits_to_reconnect_ends_a_message_on_time() {
     client.loop_stop().unwrap();
 }
 
-/// [MQTT-4.3.3-7]
+/// [5.0/MQTT-4.3.3-7]
 #[test]
 fn a_message_that_was_sent_is_sent_again_whatever_its_time() {
     let client = builder().build();

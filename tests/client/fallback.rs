@@ -28,7 +28,7 @@ fn accept(peer: &Peer, level: u8) -> Connection {
 /// The ways to refuse MQTT 5.0: in the words of 3.1.1, in those of 5.0. Without `fallback` it is reported as what it is,
 /// with the meaning of 5.0; with it the next CONNECT is one of 3.1.1, at once and for good.
 ///
-/// [MQTT-3.1.2-2] (5.0)
+/// [5.0/MQTT-3.1.2-2]
 #[test]
 fn a_refused_version() {
     for refusal in [&b"\x20\x02\x00\x01"[..], b"\x20\x03\x00\x84\x00"] {

@@ -46,6 +46,7 @@ fn accept(peer: &Peer, connack: &[u8]) -> Connection {
     connection
 }
 
+/// [3.1.1/MQTT-4.8.0-2]
 #[test]
 fn the_connection_ends_for_that_reason_and_nothing_is_lost() {
     let client = small(mqtt::MQTTv311);

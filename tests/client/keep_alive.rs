@@ -40,7 +40,7 @@ fn a_ping_is_sent_when_nothing_was_for_the_keep_alive() {
 
 /// The server's word counts, on its connection: the next server may leave it to the client.
 ///
-/// [MQTT-3.1.2-21] (5.0)
+/// [5.0/MQTT-3.1.2-21] [5.0/MQTT-3.2.2-21]
 #[test]
 fn a_server_of_mqtt_5_may_choose_the_keep_alive() {
     let bench = Bench::with(|clock| mqtt::Client::builder("told").protocol(mqtt::MQTTv5).clock(clock));
@@ -96,6 +96,7 @@ fn a_keep_alive_of_0_sends_no_pings() {
     ));
 }
 
+/// [3.1.1/MQTT-3.12.4-1]
 #[test]
 fn a_peer_that_stops_answering_is_given_up() {
     for (timeout, allowed) in [(None, 10), (Some(Duration::from_secs(3)), 3)] {
@@ -130,6 +131,7 @@ fn a_peer_that_stops_answering_is_given_up() {
     }
 }
 
+/// [3.1.1/MQTT-3.1.2-23]
 #[test]
 fn a_slow_callback_does_not_stop_the_pings() {
     let peer = Peer::listen();

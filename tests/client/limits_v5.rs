@@ -43,7 +43,7 @@ fn works(client: &mqtt::Client, connection: &mut Connection) {
     info.wait_for_publish(PATIENCE).unwrap();
 }
 
-/// [MQTT-3.1.2-21, MQTT-3.1.3-6, MQTT-3.1.3-7, MQTT-3.2.2-21]
+/// [5.0/MQTT-3.1.3-6] [5.0/MQTT-3.1.3-7]
 #[test]
 fn what_the_server_announced_can_be_read() {
     let properties = [
@@ -125,7 +125,7 @@ fn before_version_5_there_are_no_limits_but_those_of_the_version() {
     }
 }
 
-/// [MQTT-3.2.2-11, MQTT-3.2.2-14, MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-11] [5.0/MQTT-3.2.2-14] [5.0/MQTT-3.2.2-15]
 #[test]
 fn a_message_that_the_server_does_not_allow_is_refused_and_the_connection_is_not_harmed() {
     let limits = connack(b"\x24\x01\x25\x00\x27\x00\x00\x00\x14");
@@ -175,7 +175,7 @@ fn the_broker_of_the_tests_and_the_client_agree_about_every_limit() {
     assert_eq!(bench.client.stats().messages_received, 1);
 }
 
-/// [MQTT-3.2.2-11, MQTT-3.2.2-14, MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-11] [5.0/MQTT-3.2.2-14] [5.0/MQTT-3.2.2-15]
 #[test]
 fn messages_from_before_the_connack_that_the_server_does_not_allow_end_with_the_reason() {
     let client = client();
@@ -214,7 +214,7 @@ fn messages_from_before_the_connack_that_the_server_does_not_allow_end_with_the_
     works(&client, &mut connection);
 }
 
-/// [MQTT-3.2.2-11]
+/// [5.0/MQTT-3.2.2-11]
 #[test]
 fn a_message_above_the_maximum_qos_goes_with_that_if_it_is_wanted() {
     let client = builder().lower_qos(true).build();
@@ -262,7 +262,7 @@ fn a_subscription_from_before_the_connack_that_the_server_does_not_allow_ends_wi
     works(&client, &mut connection);
 }
 
-/// [MQTT-3.14.2-3, MQTT-3.14.2-4]
+/// [5.0/MQTT-3.14.2-3] [5.0/MQTT-3.14.2-4] [5.0/MQTT-3.14.4-2]
 #[test]
 fn a_disconnect_leaves_out_what_has_no_room() {
     let client = client();
@@ -277,7 +277,7 @@ fn a_disconnect_leaves_out_what_has_no_room() {
     connection.expect_close();
 }
 
-/// The server answers a Will that is above its limits, and the answer is told [MQTT-3.2.2-12, MQTT-3.2.2-13].
+/// The server answers a Will that is above its limits, and the answer is told.
 #[test]
 fn a_will_above_the_limits_gets_what_the_server_answers() {
     for code in [0x9a, 0x9b] {

@@ -78,8 +78,9 @@ fn the_limits_stand_in_the_connect() {
 
 /// What a server must not do, and what it is told.
 ///
-/// [MQTT-3.1.2-24, MQTT-3.1.2-26, MQTT-3.1.2-27, MQTT-3.3.2-8, MQTT-3.3.4-9, MQTT-3.14.2-2, MQTT-3.2.0-2]
-/// [MQTT-4.13.1-1, MQTT-4.13.2-1, MQTT-2.1.3-1, MQTT-2.2.1-4, MQTT-3.3.1-4, MQTT-1.5.4-1, MQTT-1.5.5-1, MQTT-3.4.2-1, MQTT-3.9.3-2]
+/// [5.0/MQTT-1.5.4-1] [5.0/MQTT-1.5.5-1] [5.0/MQTT-2.1.3-1] [5.0/MQTT-2.2.1-4] [5.0/MQTT-3.1.2-24] [5.0/MQTT-3.1.2-26]
+/// [5.0/MQTT-3.2.0-2] [5.0/MQTT-3.3.1-4] [5.0/MQTT-3.3.2-8] [5.0/MQTT-3.3.4-9] [5.0/MQTT-3.4.2-1] [5.0/MQTT-3.9.3-2]
+/// [5.0/MQTT-3.14.2-2] [5.0/MQTT-3.14.4-2] [5.0/MQTT-4.13.1-1] [5.0/MQTT-4.13.2-1]
 #[test]
 fn each_breach_ends_the_connection_with_its_reason() {
     let too_many = [publish(0x32, 1), publish(0x34, 2), publish(0x32, 3)].concat();
@@ -180,7 +181,7 @@ fn each_breach_ends_the_connection_with_its_reason() {
 
 /// A CONNACK that is none: the connection ends with its reason, also before it was accepted.
 ///
-/// [MQTT-3.2.0-1, MQTT-3.2.2-1, MQTT-3.2.2-6, MQTT-3.2.2-8]
+/// [5.0/MQTT-3.2.0-1] [5.0/MQTT-3.2.2-1] [5.0/MQTT-3.2.2-6] [5.0/MQTT-3.2.2-8]
 #[test]
 fn a_bad_connack_ends_the_connection() {
     let with = |properties: &[u8]| {
@@ -222,7 +223,7 @@ fn a_bad_connack_ends_the_connection() {
     }
 }
 
-/// [MQTT-3.1.2-28, MQTT-3.1.2-29]
+/// [5.0/MQTT-3.1.2-28] [5.0/MQTT-3.1.2-29]
 #[test]
 fn what_was_not_asked_for_ends_the_connection() {
     let text = [vec![0x1a], field("answers")].concat();
@@ -261,7 +262,9 @@ fn what_was_not_asked_for_ends_the_connection() {
 }
 
 /// A server that keeps to our Receive Maximum is never punished, however slow the application is; and gets room with
-/// each acknowledgement [MQTT-3.3.4-9].
+/// each acknowledgement.
+///
+/// [5.0/MQTT-3.3.4-9]
 #[test]
 fn a_server_that_keeps_to_the_receive_maximum_is_served_however_slow_the_callbacks_are() {
     let client = builder().receive_maximum(2).build();

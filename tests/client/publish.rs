@@ -86,6 +86,8 @@ fn payloads_are_text_bytes_numbers_or_nothing() {
     assert_eq!(bench.broker.retained("t").as_deref(), Some(&b"message"[..]));
 }
 
+/// [3.1.1/MQTT-3.3.1-4] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-4.7.1-1] [3.1.1/MQTT-4.7.3-1] [3.1.1/MQTT-4.7.3-2]
+/// [3.1.1/MQTT-4.7.3-3]
 #[test]
 fn wrong_arguments_are_named_and_nothing_is_sent() {
     let bench = Bench::new("strict");
@@ -278,6 +280,7 @@ fn the_window_is_kept_and_an_acknowledgement_makes_room() {
     ));
 }
 
+/// [3.1.1/MQTT-3.3.1-1] [3.1.1/MQTT-4.4.0-1] [3.1.1/MQTT-4.6.0-1]
 #[test]
 fn unfinished_messages_are_sent_again_in_order_with_dup_only_where_they_were_sent() {
     let client = mqtt::Client::builder("again").clean_session(false).build();

@@ -61,7 +61,7 @@ const SOON_BUT_PERMANENT: [u8; 2] = [0x86, 0x87];
 
 /// Each code of a CONNACK and of a DISCONNECT is reported once and in full, nothing is sent after it, and the loop goes on.
 ///
-/// [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-3.14.2-1] [MQTT-3.14.4-2] [MQTT-4.13.2-1] (5.0)
+/// [5.0/MQTT-3.2.2-7] [5.0/MQTT-3.2.2-8] [5.0/MQTT-3.14.2-1] [5.0/MQTT-4.13.2-1]
 #[test]
 fn each_code_that_ends_a_connection() {
     let client = client();

@@ -223,7 +223,9 @@ fn what_cannot_be_a_request_is_refused_before_anything_is_sent() {
     assert_eq!(client.stats().requests, 0);
 }
 
-/// [MQTT-3.3.2-14]: nothing is published to a Response Topic with wildcards.
+/// Nothing is published to a Response Topic with wildcards.
+///
+/// [5.0/MQTT-3.3.2-14]
 #[test]
 fn only_a_request_can_be_replied_to() {
     let bench = bench("replies");

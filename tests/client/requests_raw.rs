@@ -81,7 +81,9 @@ fn expect_subscribe(connection: &mut Connection) -> (Vec<u8>, String) {
     (subscribe, topic)
 }
 
-/// [MQTT-3.3.2-13], [MQTT-3.3.2-14]: the Response Topic is a topic without wildcards.
+/// The Response Topic is a topic without wildcards.
+///
+/// [5.0/MQTT-3.3.2-13] [5.0/MQTT-3.3.2-14]
 #[test]
 fn a_request_leaves_when_its_response_topic_is_granted() {
     let client = v5("me");

@@ -90,9 +90,8 @@ fn endings(client: &mqtt::Client) -> Events<(u8, &'static str)> {
 
 /// A server that breaks MQTT 3.1.1 is left, without DISCONNECT: that would take the Will back.
 ///
-/// [3.1.1/MQTT-1.5.3-1] [3.1.1/MQTT-1.5.3-2] [3.1.1/MQTT-2.2.2-1] [3.1.1/MQTT-2.2.2-2] [3.1.1/MQTT-2.3.1-1]
-/// [3.1.1/MQTT-3.3.1-2] [3.1.1/MQTT-3.3.1-4] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-3.6.1-1] [3.1.1/MQTT-3.9.3-2]
-/// [3.1.1/MQTT-4.8.0-1]
+/// [3.1.1/MQTT-1.5.3-1] [3.1.1/MQTT-1.5.3-2] [3.1.1/MQTT-2.2.2-2] [3.1.1/MQTT-2.3.1-1] [3.1.1/MQTT-3.3.1-2]
+/// [3.1.1/MQTT-3.3.1-4] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-3.6.1-1] [3.1.1/MQTT-3.9.3-2] [3.1.1/MQTT-4.8.0-1]
 #[test]
 fn each_breach_of_3_1_1_closes_the_connection() {
     let breaches: [(&str, &[u8], &str); 15] = [
@@ -154,9 +153,8 @@ fn a_connack_of_3_1_1_that_is_none_closes_the_connection() {
 /// A server that breaks MQTT 5.0 is told so with the reason of its breach, here those of the Fixed Header, and of packets
 /// that the other tests leave out.
 ///
-/// [5.0/MQTT-2.1.3-1] [5.0/MQTT-3.5.2-1] [5.0/MQTT-3.6.1-1] [5.0/MQTT-3.6.2-1] [5.0/MQTT-3.7.2-1]
-/// [5.0/MQTT-3.11.3-2] [5.0/MQTT-3.14.1-1] [5.0/MQTT-3.14.2-1] [5.0/MQTT-3.15.1-1] [5.0/MQTT-4.13.1-1]
-/// [5.0/MQTT-4.13.2-1]
+/// [5.0/MQTT-2.1.3-1] [5.0/MQTT-3.5.2-1] [5.0/MQTT-3.6.1-1] [5.0/MQTT-3.6.2-1] [5.0/MQTT-3.7.2-1] [5.0/MQTT-3.11.3-2]
+/// [5.0/MQTT-3.14.1-1] [5.0/MQTT-3.14.2-1] [5.0/MQTT-3.15.1-1] [5.0/MQTT-4.13.1-1] [5.0/MQTT-4.13.2-1]
 #[test]
 fn each_breach_of_5_0_is_answered_with_its_reason() {
     for (what, bytes, end) in [
@@ -205,11 +203,12 @@ fn each_breach_of_5_0_is_answered_with_its_reason() {
 /// A connection on which something fails that is nobody's breach is closed: the room for what is received is used up, the
 /// server is silent, its stream breaks off.
 ///
-/// [3.1.1/MQTT-3.12.4-1] [3.1.1/MQTT-3.1.2-24] [3.1.1/MQTT-4.8.0-2] [5.0/MQTT-3.12.4-1]
+/// [3.1.1/MQTT-3.1.2-24] [3.1.1/MQTT-3.12.4-1] [3.1.1/MQTT-4.8.0-2] [5.0/MQTT-3.12.4-1]
 #[test]
 fn what_fails_for_a_moment_closes_the_connection() {
     for version in VERSIONS {
-        let failures: [(&str, fn(&mut Connection, mqtt::ProtocolVersion)); 3] = [
+        type Fail = fn(&mut Connection, mqtt::ProtocolVersion);
+        let failures: [(&str, Fail); 3] = [
             ("no room", |connection, version| {
                 connection.send(&publish(version, 0x34, 1, "kept"));
                 connection.expect(&ack_packet(0x50, 1));

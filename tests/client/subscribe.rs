@@ -56,6 +56,8 @@ fn filters_come_alone_with_a_qos_or_in_a_list() {
     assert_eq!(subscribes(&bench.broker), 6, "a list is one packet");
 }
 
+/// [3.1.1/MQTT-3.8.3-3] [3.1.1/MQTT-3-8.3-4] [3.1.1/MQTT-3.10.3-2] [3.1.1/MQTT-4.7.1-2] [3.1.1/MQTT-4.7.1-3]
+/// [3.1.1/MQTT-4.7.3-1] [3.1.1/MQTT-4.7.3-2] [3.1.1/MQTT-4.7.3-3]
 #[test]
 fn wrong_filters_are_named_and_nothing_is_sent() {
     let bench = Bench::new("strict");

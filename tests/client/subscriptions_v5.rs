@@ -78,7 +78,9 @@ fn watch_the_rest(client: &mqtt::Client, seen: &Events<&'static str>) {
     });
 }
 
-/// [MQTT-3.8.3-5]: the reserved bits stay 0 with all options set.
+/// The reserved bits stay 0 with all options set.
+///
+/// [5.0/MQTT-3.8.3-5]
 #[test]
 fn options_are_on_the_wire() {
     let client = v5("options");
@@ -180,7 +182,7 @@ fn options_of_mqtt_5_are_refused_by_name_before() {
     assert!(bench.broker.subscriptions("old").is_empty());
 }
 
-/// [MQTT-3.8.3-4], [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+/// [5.0/MQTT-3.8.3-4] [5.0/MQTT-4.8.2-1] [5.0/MQTT-4.8.2-2]
 #[test]
 fn a_malformed_shared_subscription_is_refused_here() {
     let bench = bench_v5("strict");
@@ -392,7 +394,7 @@ fn an_identifier_of_the_application_is_left_to_it() {
     );
 }
 
-/// [MQTT-3.3.4-6]
+/// [5.0/MQTT-3.3.4-6]
 #[test]
 fn a_message_of_ours_has_no_subscription_identifier() {
     let bench = bench_v5("plain");
@@ -403,6 +405,7 @@ fn a_message_of_ours_has_no_subscription_identifier() {
     assert!(bench.broker.published().is_empty());
 }
 
+/// [5.0/MQTT-3.8.1-1] [5.0/MQTT-3.10.1-1]
 #[test]
 fn user_properties_go_with_a_request() {
     let client = v5("user");

@@ -25,7 +25,9 @@ fn by_hand(topic: &str, payload: &str, alias: u16) -> Message {
     Message::new(topic, payload).properties(Property::TopicAlias(alias).into())
 }
 
-/// [MQTT-3.2.2-17], [MQTT-3.3.2-8]: within the server's maximum, from 1 on; off unless it is asked for.
+/// Within the server's maximum, from 1 on; off unless it is asked for.
+///
+/// [5.0/MQTT-3.3.2-8]
 #[test]
 fn long_topics_are_sent_once() {
     let peer = Peer::listen();
@@ -48,7 +50,9 @@ fn long_topics_are_sent_once() {
     connection.expect(b"\x3a\x0d\x00\x07a/topic\x00\x01\x00x\x3a\x0d\x00\x07a/topic\x00\x02\x00y");
 }
 
-/// [MQTT-3.3.2-7]: the next connection knows none of the aliases, also not those of messages that are sent again.
+/// The next connection knows none of the aliases, also not those of messages that are sent again.
+///
+/// [5.0/MQTT-3.3.2-7]
 #[test]
 fn messages_keep_their_topics_for_the_next_connection() {
     let peer = Peer::listen();
@@ -68,7 +72,9 @@ fn messages_keep_their_topics_for_the_next_connection() {
     assert_eq!(connection.packet()[3..11], *b"\x07b/topic");
 }
 
-/// [MQTT-3.3.2-9], [MQTT-3.2.2-18]: an alias of the application's is checked before anything is sent.
+/// An alias of the application's is checked before anything is sent.
+///
+/// [5.0/MQTT-3.2.2-18] [5.0/MQTT-3.3.2-9]
 #[test]
 fn aliases_can_be_set_by_hand() {
     let peer = Peer::listen();
@@ -113,7 +119,9 @@ fn unchecked_aliases_reach_the_server_as_they_are() {
     connection.expect(b"\x30\x07\x00\x00\x03\x23\x02\xbcx");
 }
 
-/// [MQTT-3.3.2-10], [MQTT-3.1.2-26]: every alias up to what CONNECT announced is accepted, and the application sees topics.
+/// Every alias up to what CONNECT announced is accepted, and the application sees topics.
+///
+/// [5.0/MQTT-3.3.2-10]
 #[test]
 fn received_messages_have_their_topics() {
     for setter in [true, false] {
@@ -146,8 +154,10 @@ fn received_messages_have_their_topics() {
     }
 }
 
-/// [MQTT-3.1.2-26], [MQTT-3.1.2-27], [MQTT-3.3.2-8], [MQTT-4.13.2-1]: an alias that cannot be resolved ends the connection,
-/// with 0x94 to the server and in `on_disconnect`; the client goes on at the next one.
+/// An alias that cannot be resolved ends the connection, with 0x94 to the server and in `on_disconnect`; the client
+/// goes on at the next one.
+///
+/// [5.0/MQTT-3.1.2-26] [5.0/MQTT-3.1.2-27] [5.0/MQTT-3.3.2-8] [5.0/MQTT-4.13.2-1]
 #[test]
 fn an_alias_that_means_nothing_ends_the_connection() {
     let publish = [

@@ -41,7 +41,7 @@ const CLEAN: u8 = 0b10;
 const HOUR: [u8; 5] = [0x11, 0x00, 0x00, 0x0e, 0x10];
 const FOR_EVER: [u8; 5] = [0x11, 0xff, 0xff, 0xff, 0xff];
 
-/// [MQTT-3.1.2-23]: a session that is to be there later is given a time; no other is.
+/// A session that is to be there later is given a time; no other is.
 #[test]
 fn clean_start_and_session_expiry_come_in_sane_pairs() {
     let peer = Peer::listen();
@@ -168,8 +168,9 @@ fn the_first_connection_starts_afresh_until_one_is_accepted() {
     drop(accept(&client, &peer, &connect(0, &HOUR), CONNACK_V5));
 }
 
-/// [MQTT-3.2.2-4], [MQTT-4.13.2-1]: the server has a session that it was told to forget. It hears why, once, and so does the
-/// application.
+/// The server has a session that it was told to forget. It hears why, once, and so does the application.
+///
+/// [5.0/MQTT-3.2.2-4] [5.0/MQTT-4.13.2-1]
 #[test]
 fn a_session_that_was_to_be_forgotten_ends_the_connection() {
     let peer = Peer::listen();
@@ -192,7 +193,9 @@ fn a_session_that_was_to_be_forgotten_ends_the_connection() {
     assert!(seen.so_far().is_empty());
 }
 
-/// [MQTT-3.2.2-4]: a program that asks for its session accepts the one that an earlier run of it has left.
+/// A program that asks for its session accepts the one that an earlier run of it has left.
+///
+/// [5.0/MQTT-3.2.2-4]
 #[test]
 fn a_fresh_client_takes_up_the_session_of_an_earlier_one() {
     let broker = listen();
@@ -218,7 +221,7 @@ fn a_fresh_client_takes_up_the_session_of_an_earlier_one() {
     assert_eq!(messages.recv(PATIENCE).unwrap().payload, "while away");
 }
 
-/// [MQTT-3.14.2-1]: the goodbye that ends a session, and the one that must not begin one.
+/// The goodbye that ends a session, and the one that must not begin one.
 #[test]
 fn the_goodbye_can_end_the_session() {
     let broker = listen();
@@ -262,8 +265,9 @@ fn the_expiry_that_the_server_chose_is_told() {
     assert_eq!(seen.next(), Some(10));
 }
 
-/// [MQTT-4.4.0-1], [MQTT-3.2.2-5]: what the application chose for the messages of a lost session happens to them, and it
-/// is told of each.
+/// What the application chose for the messages of a lost session happens to them, and it is told of each.
+///
+/// [5.0/MQTT-3.2.2-5] [5.0/MQTT-4.4.0-1]
 #[test]
 fn the_policy_for_a_lost_session_is_a_setting() {
     let broker = Broker::builder().listen("127.0.0.1:0").unwrap();

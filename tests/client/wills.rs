@@ -6,7 +6,7 @@ use crate::support::{Bench, Peer, bad_argument, published};
 
 /// A will with all its properties, and what is not one of them.
 ///
-/// [MQTT-3.1.2-9] [MQTT-3.1.3-1] [MQTT-3.1.3-11] (5.0)
+/// [3.1.1/MQTT-4.7.1-1] [5.0/MQTT-3.1.2-9] [5.0/MQTT-3.1.3-1] [5.0/MQTT-3.3.2-14] [5.0/MQTT-4.7.0-1]
 #[test]
 fn a_will_has_properties() {
     let client = mqtt::Client::builder("c").protocol(mqtt::MQTTv5).build();
@@ -61,8 +61,6 @@ fn a_will_has_properties() {
 }
 
 /// A will with a delay is published only if the client does not come back in time.
-///
-/// [MQTT-3.1.3-9] (5.0)
 #[test]
 fn a_delayed_will_gives_the_client_time_to_come_back() {
     let bench = Bench::with(|clock| {

@@ -257,6 +257,8 @@ fn refusals_of_mqtt_5_are_translated_for_mqtt_3() {
     }
 }
 
+/// [3.1.1/MQTT-2.3.1-1] [3.1.1/MQTT-2.3.1-5] [3.1.1/MQTT-3.1.2-22] [5.0/MQTT-3.3.2-8] [5.0/MQTT-3.3.2-14]
+/// [5.0/MQTT-3.8.3-4]
 #[test]
 fn what_a_receiver_would_refuse_is_not_written() {
     let long = "x".repeat(65_536);

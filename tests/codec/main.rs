@@ -57,6 +57,9 @@ fn packet_id(number: u16) -> PacketId {
     PacketId::new(number).unwrap()
 }
 
+/// [3.1.1/MQTT-2.2.2-1] [3.1.1/MQTT-3.6.1-1] [3.1.1/MQTT-3.8.1-1] [3.1.1/MQTT-3.10.1-1] [3.1.1/MQTT-3.14.1-1]
+/// [5.0/MQTT-1.5.5-1] [5.0/MQTT-2.1.3-1] [5.0/MQTT-2.2.2-1] [5.0/MQTT-3.6.1-1] [5.0/MQTT-3.8.1-1] [5.0/MQTT-3.8.3-5]
+/// [5.0/MQTT-3.10.1-1] [5.0/MQTT-3.14.1-1] [5.0/MQTT-3.15.1-1]
 #[test]
 fn every_packet_is_written_as_the_standard_says() {
     for Vector {

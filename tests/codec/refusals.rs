@@ -49,6 +49,8 @@ fn assert_refused(table: &str) {
     }
 }
 
+/// [3.1.1/MQTT-2.2.2-2] [3.1.1/MQTT-3.3.1-2] [3.1.1/MQTT-3.3.1-4] [5.0/MQTT-1.5.5-1] [5.0/MQTT-2.1.3-1]
+/// [5.0/MQTT-3.3.1-2] [5.0/MQTT-3.3.1-4] [5.0/MQTT-3.14.1-1] [5.0/MQTT-3.15.1-1]
 #[test]
 fn fixed_headers() {
     assert_refused(
@@ -87,6 +89,7 @@ fn fixed_headers() {
     );
 }
 
+/// [3.1.1/MQTT-1.5.3-1] [3.1.1/MQTT-1.5.3-2] [5.0/MQTT-1.5.4-1] [5.0/MQTT-1.5.4-2] [5.0/MQTT-1.5.7-1]
 #[test]
 fn texts() {
     assert_refused(
@@ -144,6 +147,7 @@ fn connects() {
     );
 }
 
+/// [3.1.1/MQTT-3.2.2-4] [5.0/MQTT-3.2.2-1] [5.0/MQTT-3.2.2-6] [5.0/MQTT-3.2.2-8]
 #[test]
 fn connacks() {
     assert_refused(
@@ -162,6 +166,8 @@ fn connacks() {
     );
 }
 
+/// [3.1.1/MQTT-2.3.1-1] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-4.7.3-1] [5.0/MQTT-2.2.1-4] [5.0/MQTT-2.2.2-1]
+/// [5.0/MQTT-3.3.2-2]
 #[test]
 fn publishes() {
     assert_refused(
@@ -182,6 +188,7 @@ fn publishes() {
     );
 }
 
+/// [5.0/MQTT-3.4.2-1] [5.0/MQTT-3.5.2-1] [5.0/MQTT-3.6.2-1] [5.0/MQTT-3.7.2-1]
 #[test]
 fn acknowledgements() {
     assert_refused(
@@ -201,6 +208,7 @@ fn acknowledgements() {
     );
 }
 
+/// [3.1.1/MQTT-3.9.3-2] [5.0/MQTT-3.9.3-2] [5.0/MQTT-3.11.3-2]
 #[test]
 fn subscriptions() {
     assert_refused(
@@ -245,6 +253,7 @@ fn subscriptions() {
     );
 }
 
+/// [5.0/MQTT-2.2.2-1] [5.0/MQTT-3.14.2-1] [5.0/MQTT-3.15.2-1]
 #[test]
 fn disconnects_and_authentication() {
     assert_refused(

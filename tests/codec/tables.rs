@@ -1,9 +1,12 @@
 //! The standard's two tables, turned the other way round: which packets carry a property, and a reason code.
 
 use bytes::Bytes;
-use callmq::codec::{Connect, Packet, PacketType, Properties, Property, ProtocolVersion, QoS, ReasonCode};
+use callmq::codec::{
+    Ack, Auth, Connect, Disconnect, Packet, PacketType, Properties, Property, ProtocolVersion, QoS,
+    ReasonCode,
+};
 
-use crate::decode;
+use crate::{decode, packet_id};
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
@@ -284,6 +287,8 @@ const REASONS: &[(u8, &str)] = &[
     (0xA2, "SUBACK DISCONNECT"),
 ];
 
+/// [5.0/MQTT-3.2.2-8] [5.0/MQTT-3.4.2-1] [5.0/MQTT-3.5.2-1] [5.0/MQTT-3.6.2-1] [5.0/MQTT-3.7.2-1] [5.0/MQTT-3.9.3-2]
+/// [5.0/MQTT-3.11.3-2] [5.0/MQTT-3.14.2-1] [5.0/MQTT-3.15.2-1]
 #[test]
 fn reason_codes_stand_where_the_standard_lists_them() {
     for code in 0..=0xFF {
@@ -306,6 +311,45 @@ fn reason_codes_stand_where_the_standard_lists_them() {
             let expected = listed.split_whitespace().any(|listed| listed == packet);
             let decoded = decode(V5, bytes);
             assert_eq!(decoded.is_ok(), expected, "{code:#04x} in {packet}: {decoded:?}");
+        }
+    }
+}
+
+/// No packet leaves with a code that its receiver would have to refuse.
+///
+/// [5.0/MQTT-3.4.2-1] [5.0/MQTT-3.5.2-1] [5.0/MQTT-3.6.2-1] [5.0/MQTT-3.7.2-1] [5.0/MQTT-3.14.2-1] [5.0/MQTT-3.15.2-1]
+#[test]
+fn only_listed_reason_codes_are_written() {
+    for code in 0..=0xFF {
+        let listed = REASONS
+            .iter()
+            .find(|(listed, _)| *listed == code)
+            .map_or("", |(_, packets)| packets);
+        let reason = ReasonCode::new(code);
+        let ack = || Ack {
+            reason,
+            ..Ack::new(packet_id(1))
+        };
+        let method = Properties::from(Property::AuthenticationMethod("m".into()));
+        for packet in [
+            Packet::PubAck(ack()),
+            Packet::PubRec(ack()),
+            Packet::PubRel(ack()),
+            Packet::PubComp(ack()),
+            Packet::Disconnect(Disconnect {
+                reason,
+                properties: Properties::new(),
+            }),
+            Packet::Auth(Auth {
+                reason,
+                properties: method,
+            }),
+        ] {
+            let expected = listed.split_whitespace().any(|listed| listed == packet.name());
+            let mut out = Vec::new();
+            let written = packet.encode(V5, &mut out);
+            assert_eq!(written.is_ok(), expected, "{code:#04x} in {}", packet.name());
+            assert_eq!(out.is_empty(), !expected);
         }
     }
 }

@@ -70,7 +70,7 @@ fn a_connack_takes_effect_when_it_is_verified() {
 
 /// A CONNACK in the place of an answer, two of them, and AUTH while ours is due: protocol errors.
 ///
-/// [MQTT-4.12.0-2] [MQTT-3.2.0-2] (5.0)
+/// [5.0/MQTT-3.2.0-2] [5.0/MQTT-4.12.0-2]
 #[test]
 fn a_server_that_does_not_wait_for_its_turn_breaks_the_protocol() {
     let accepts = || {
@@ -97,7 +97,7 @@ fn a_server_that_does_not_wait_for_its_turn_breaks_the_protocol() {
 
 /// What the application acknowledges late, and what it says before the CONNACK, waits.
 ///
-/// [MQTT-3.1.2-30] (5.0)
+/// [5.0/MQTT-3.1.2-30]
 #[test]
 fn only_auth_and_disconnect_leave_before_the_connack() {
     let mut bench = connected();
@@ -132,7 +132,7 @@ fn only_auth_and_disconnect_leave_before_the_connack() {
 
 /// One re-authentication at a time, with its own deadline; without a method there is none.
 ///
-/// [MQTT-4.12.0-7] [MQTT-4.12.1-1] (5.0)
+/// [5.0/MQTT-4.12.0-7] [5.0/MQTT-4.12.1-1]
 #[test]
 fn a_reauthentication_has_a_deadline_of_its_own() {
     let mut bench = connected();
@@ -170,7 +170,7 @@ fn a_reauthentication_has_a_deadline_of_its_own() {
 
 /// AUTH obeys the server's Maximum Packet Size.
 ///
-/// [MQTT-3.2.2-15] (5.0)
+/// [5.0/MQTT-3.2.2-15]
 #[test]
 fn an_auth_that_is_too_large_for_the_server_is_not_sent() {
     let mut bench = Bench::new(settings);

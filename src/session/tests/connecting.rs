@@ -14,6 +14,7 @@ fn opening_writes_connect_and_nothing_else() {
     assert_eq!(bench.sent(), CONNECT);
 }
 
+/// [3.1.1/MQTT-3.1.2-1] [3.1.1/MQTT-3.1.2-2]
 #[test]
 fn connect_of_mqtt_3_1_names_mqisdp_and_level_3_with_the_bridge_bit() {
     let mut bench = Bench::new(|settings| {
@@ -132,6 +133,7 @@ fn after_a_refusal_nothing_is_sent() {
     assert_eq!(bench.session.poll_timeout(), None);
 }
 
+/// [3.1.1/MQTT-3.2.0-1]
 #[test]
 fn the_first_packet_has_to_be_a_connack() {
     for packet in [Packet::PingResp, message("t", "x", 0, 0), suback(1, &[0])] {
@@ -154,6 +156,7 @@ fn a_second_connack_breaks_the_protocol() {
     );
 }
 
+/// [3.1.1/MQTT-3.2.2-1]
 #[test]
 fn a_session_that_was_not_asked_for_breaks_the_protocol() {
     let mut bench = Bench::new(|_| {});

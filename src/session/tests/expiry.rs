@@ -160,7 +160,7 @@ fn a_message_behind_a_full_window_is_counted_down_as_well() {
     assert_eq!(third.heard(), [Heard::Sent]);
 }
 
-/// [MQTT-4.3.3-7, MQTT-4.3.3-13]
+/// [5.0/MQTT-4.3.3-7] [5.0/MQTT-4.3.3-13]
 #[test]
 fn a_message_that_was_sent_does_not_expire() {
     let mut bench = Bench::new(|settings| {

@@ -33,6 +33,7 @@ fn the_connack_has_a_deadline_of_its_own() {
     assert_eq!(next_deadline(&mut bench), (10 * SECOND, Err(TimedOut::ConnAck)));
 }
 
+/// [3.1.1/MQTT-3.1.2-23] [5.0/MQTT-3.1.2-20]
 #[test]
 fn a_silent_connection_is_pinged_after_the_keep_alive_and_again_after_the_answer() {
     let mut bench = Bench::connected(|_| {});
@@ -55,6 +56,7 @@ fn a_connection_that_only_sends_is_pinged() {
     assert_eq!(bench.sent(), PINGREQ);
 }
 
+/// [3.1.1/MQTT-3.1.2-23] [5.0/MQTT-3.1.2-20]
 #[test]
 fn a_connection_that_only_receives_is_pinged() {
     let mut bench = Bench::connected(|_| {});
@@ -77,6 +79,7 @@ fn traffic_in_both_directions_puts_the_ping_off_and_part_of_a_packet_counts() {
     assert_eq!(next_deadline(&mut bench).0, 60 * SECOND);
 }
 
+/// [3.1.1/MQTT-3.12.4-1] [5.0/MQTT-3.12.4-1]
 #[test]
 fn no_second_ping_while_one_is_outstanding_and_no_answer_is_an_error() {
     let mut bench = Bench::connected(|_| {});

@@ -67,7 +67,7 @@ fn dropped(bench: &mut Bench) -> Vec<(u64, DropReason)> {
     events.collect()
 }
 
-/// [MQTT-3.2.2-11]
+/// [5.0/MQTT-3.2.2-11]
 #[test]
 fn a_message_above_the_maximum_qos_is_refused_and_uses_no_identifier_up() {
     let mut bench = connected(v5, Property::MaximumQoS(1));
@@ -81,7 +81,7 @@ fn a_message_above_the_maximum_qos_is_refused_and_uses_no_identifier_up() {
     assert_eq!(bench.session.counters().dropped, 0);
 }
 
-/// [MQTT-3.2.2-14]
+/// [5.0/MQTT-3.2.2-14]
 #[test]
 fn a_retained_message_is_refused_where_the_server_keeps_none() {
     let mut bench = connected(v5, Property::RetainAvailable(0));
@@ -98,7 +98,7 @@ fn a_retained_message_is_refused_where_the_server_keeps_none() {
     assert_eq!(packets(&bench.sent()).len(), 1);
 }
 
-/// [MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-15]
 #[test]
 fn a_message_above_the_maximum_packet_size_is_refused_to_the_byte() {
     // Two bytes of Fixed Header, topic, Packet Identifier, Property Length, payload.
@@ -119,7 +119,7 @@ fn a_message_above_the_maximum_packet_size_is_refused_to_the_byte() {
     assert_eq!(bench.session.link(), Link::Open);
 }
 
-/// [MQTT-3.2.2-11, MQTT-3.2.2-14, MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-11] [5.0/MQTT-3.2.2-14] [5.0/MQTT-3.2.2-15]
 #[test]
 fn queued_messages_that_the_server_does_not_allow_end_and_the_others_go() {
     let mut bench = Bench::new(v5);
@@ -166,7 +166,7 @@ fn messages_that_are_dropped_in_a_row_are_told_once() {
     assert_eq!(bench.sent(), b"");
 }
 
-/// [MQTT-3.2.2-11, MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-11] [5.0/MQTT-3.2.2-15]
 #[test]
 fn a_message_that_was_sent_before_ends_where_the_next_server_does_not_allow_it() {
     let mut bench = connected(v5, []);
@@ -205,7 +205,7 @@ fn a_release_that_is_owed_is_sent_whatever_the_maximum_qos() {
     assert_eq!(tracker.heard().last(), Some(&Heard::Acknowledged(0)));
 }
 
-/// [MQTT-3.2.2-11]
+/// [5.0/MQTT-3.2.2-11]
 #[test]
 fn the_qos_is_lowered_if_that_is_wanted() {
     let mut bench = connected(lowering, Property::MaximumQoS(1));
@@ -221,7 +221,7 @@ fn the_qos_is_lowered_if_that_is_wanted() {
     assert_eq!(bench.sent(), b"\x30\x05\x00\x01t\x00x");
 }
 
-/// [MQTT-3.2.2-11]
+/// [5.0/MQTT-3.2.2-11]
 #[test]
 fn the_qos_of_queued_messages_is_lowered_as_well() {
     for (maximum, expected) in [(1, [0x30, 0x32, 0x32]), (0, [0x30, 0x30, 0x30])] {
@@ -402,7 +402,7 @@ fn a_renewal_leaves_out_what_this_server_does_not_allow_and_the_next_one_is_aske
     assert_eq!(bench.sent(), expected);
 }
 
-/// [MQTT-3.2.2-15]
+/// [5.0/MQTT-3.2.2-15]
 #[test]
 fn renewals_are_cut_into_packets_that_the_server_takes() {
     let mut bench = connected(v5, []);
@@ -431,7 +431,7 @@ fn reasons(count: usize) -> Properties {
     properties
 }
 
-/// [MQTT-3.14.2-3, MQTT-3.14.2-4]
+/// [5.0/MQTT-3.14.2-3] [5.0/MQTT-3.14.2-4]
 #[test]
 fn disconnect_leaves_out_the_texts_for_which_there_is_no_room() {
     // Reason, Property Length, Reason String of six bytes; a User Property has 25.
@@ -462,8 +462,8 @@ fn disconnect_leaves_out_the_texts_for_which_there_is_no_room() {
     assert_eq!(bench.sent().len(), 35);
 }
 
-/// [MQTT-3.4.2-2, MQTT-3.4.2-3, MQTT-3.5.2-2, MQTT-3.5.2-3, MQTT-3.6.2-2, MQTT-3.6.2-3, MQTT-3.7.2-2, MQTT-3.7.2-3]
-/// [MQTT-3.15.2-2, MQTT-3.15.2-3]
+/// [5.0/MQTT-3.4.2-2] [5.0/MQTT-3.4.2-3] [5.0/MQTT-3.5.2-2] [5.0/MQTT-3.5.2-3] [5.0/MQTT-3.6.2-2] [5.0/MQTT-3.6.2-3]
+/// [5.0/MQTT-3.7.2-2] [5.0/MQTT-3.7.2-3] [5.0/MQTT-3.15.2-2] [5.0/MQTT-3.15.2-3]
 #[test]
 fn acknowledgements_and_auth_leave_out_the_texts_for_which_there_is_no_room() {
     let ack = |properties| Ack {
@@ -520,8 +520,9 @@ fn a_server_that_has_no_room_for_acknowledgements_is_not_worked_with() {
     }
 }
 
-/// A Receive Maximum counts what is sent again together with what is sent first [MQTT-3.3.4-7, MQTT-4.9.0-1,
-/// MQTT-4.9.0-2]; other packets are not held up by it [MQTT-3.3.4-8, MQTT-4.9.0-3].
+/// A Receive Maximum counts what is sent again together with what is sent first; other packets are not held up by it.
+///
+/// [5.0/MQTT-3.3.4-7] [5.0/MQTT-3.3.4-8] [5.0/MQTT-4.9.0-1] [5.0/MQTT-4.9.0-2] [5.0/MQTT-4.9.0-3]
 #[test]
 fn one_quota_for_what_is_sent_first_and_what_is_sent_again() {
     let mut bench = connected(v5, Property::ReceiveMaximum(3));
@@ -557,7 +558,6 @@ fn one_quota_for_what_is_sent_first_and_what_is_sent_again() {
     assert_eq!(payloads_v5(&bench.sent()), ["d"]);
 }
 
-/// [MQTT-3.2.2-21, MQTT-3.1.2-21, MQTT-3.1.3-7]
 #[test]
 fn what_the_server_says_can_be_read() {
     let bench = connected(

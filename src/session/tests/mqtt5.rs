@@ -52,6 +52,7 @@ fn messages_and_requests_wait_for_the_release() {
     assert_eq!(bench.sent(), expected.concat());
 }
 
+/// [5.0/MQTT-3.3.4-7] [5.0/MQTT-4.9.0-1] [5.0/MQTT-4.9.0-2]
 #[test]
 fn the_servers_receive_maximum_bounds_the_window_of_its_connection() {
     let mut bench = Bench::new(v5);
@@ -71,6 +72,7 @@ fn the_servers_receive_maximum_bounds_the_window_of_its_connection() {
     assert_eq!(packets(&bench.sent()).len(), 3);
 }
 
+/// [5.0/MQTT-4.4.0-2]
 #[test]
 fn a_failing_puback_or_pubrec_ends_the_message_with_its_reason() {
     let mut bench = Bench::connected(v5);
@@ -102,6 +104,7 @@ fn a_puback_without_subscribers_is_a_success() {
     assert_eq!(bench.published(), [(mid, 0)]);
 }
 
+/// [5.0/MQTT-3.1.2-21] [5.0/MQTT-3.2.2-21]
 #[test]
 fn the_servers_keep_alive_replaces_ours_on_its_connection() {
     let mut bench = Bench::new(v5);
@@ -114,6 +117,7 @@ fn the_servers_keep_alive_replaces_ours_on_its_connection() {
     assert_eq!(bench.session.poll_timeout(), Some(deadline));
 }
 
+/// [5.0/MQTT-3.1.3-6] [5.0/MQTT-3.1.3-7]
 #[test]
 fn an_assigned_client_identifier_is_used_from_then_on() {
     let mut bench = Bench::new(|settings| {
@@ -157,6 +161,7 @@ fn disconnect_tells_its_reason_and_a_wrong_property_is_refused() {
     assert_eq!(bench.sent(), b"\xe0\x01\x04");
 }
 
+/// [5.0/MQTT-4.12.0-6]
 #[test]
 fn auth_that_was_not_asked_for_breaks_the_protocol() {
     let mut bench = Bench::connected(v5);

@@ -40,7 +40,7 @@ fn why(text: &str) -> Properties {
 
 // ---- sessions ----
 
-/// [MQTT-3.1.2-23]: the expiry that CONNECT asks for.
+/// The expiry that CONNECT asks for.
 #[test]
 fn connect_carries_the_session_expiry() {
     let mut bench = Bench::new(lasting);
@@ -62,7 +62,9 @@ fn connect_carries_the_session_expiry() {
     assert_eq!(bench.sent(), b"\x10\x0d\x00\x04MQTT\x04\x00\x00\x3c\x00\x01c");
 }
 
-/// [MQTT-3.2.2-4], [MQTT-3.1.2-4]: a session is claimed that this connection has just disowned. The server can be told.
+/// A session is claimed that this connection has just disowned. The server can be told.
+///
+/// [5.0/MQTT-3.1.2-4] [5.0/MQTT-3.2.2-2] [5.0/MQTT-3.2.2-4]
 #[test]
 fn a_session_after_a_clean_start_breaks_the_protocol() {
     let mut bench = Bench::new(v5);
@@ -83,7 +85,9 @@ fn a_session_after_a_clean_start_breaks_the_protocol() {
     assert_eq!(bench.sent(), b"\xe0\x01\x82");
 }
 
-/// [MQTT-3.2.2-4]: with clean start 0 a session is what was asked for, also by a process that has not had one yet.
+/// With clean start 0 a session is what was asked for, also by a process that has not had one yet.
+///
+/// [5.0/MQTT-3.2.2-4]
 #[test]
 fn a_new_session_takes_up_one_that_the_server_has() {
     let mut bench = Bench::new(lasting);
@@ -91,7 +95,9 @@ fn a_new_session_takes_up_one_that_the_server_has() {
     assert_eq!(bench.session.link(), Link::Open);
 }
 
-/// [MQTT-3.2.2-5]: without a session at the server, what we keep of its messages is void.
+/// Without a session at the server, what we keep of its messages is void.
+///
+/// [5.0/MQTT-3.2.2-5]
 #[test]
 fn a_lost_session_takes_half_received_messages_with_it() {
     let mut bench = Bench::connected(lasting);
@@ -103,8 +109,9 @@ fn a_lost_session_takes_half_received_messages_with_it() {
     assert_eq!(&messages[0].publish.payload[..], b"after");
 }
 
-/// [MQTT-4.4.0-1], [MQTT-4.6.0-1], [MQTT-4.6.0-4]: a session that is there goes on with the identifiers that it had,
-/// in order; no PUBLISH after PUBREC [MQTT-4.3.3-6].
+/// A session that is there goes on with the identifiers that it had, in order; no PUBLISH after PUBREC.
+///
+/// [5.0/MQTT-3.1.2-23] [5.0/MQTT-3.2.2-3] [5.0/MQTT-4.3.3-6] [5.0/MQTT-4.4.0-1] [5.0/MQTT-4.6.0-1] [5.0/MQTT-4.6.0-4]
 #[test]
 fn a_session_that_is_there_goes_on_where_it_was() {
     let mut bench = Bench::connected(lasting);
@@ -122,8 +129,10 @@ fn a_session_that_is_there_goes_on_where_it_was() {
     assert_eq!(bench.session.lost(), Lost::default());
 }
 
-/// [MQTT-4.4.0-1]: what becomes of messages under way when there is no session any more is the application's choice; each
-/// that is dropped says so, and what the policy did can be told.
+/// What becomes of messages under way when there is no session any more is the application's choice; each that is
+/// dropped says so, and what the policy did can be told.
+///
+/// [5.0/MQTT-4.4.0-1]
 #[test]
 fn the_policy_for_a_lost_session_is_reported() {
     let dropped = Heard::Dropped(DropReason::SessionLost);
@@ -188,8 +197,9 @@ fn disconnect_changes_the_session_expiry_but_gives_none() {
 
 // ---- what we sent ----
 
-/// [MQTT-4.4.0-2], [MQTT-4.3.2-3], [MQTT-4.3.3-4]: a refusal ends the message, which is never sent again, and gives its
-/// place to the next one in the same write.
+/// A refusal ends the message, which is never sent again, and gives its place to the next one in the same write.
+///
+/// [5.0/MQTT-4.3.2-3] [5.0/MQTT-4.3.3-4] [5.0/MQTT-4.4.0-2]
 #[test]
 fn a_refusal_makes_room_at_once() {
     let mut bench = Bench::connected(|settings| {
@@ -249,8 +259,10 @@ fn unknown_identifiers_do_not_go_round_in_circles() {
     assert!(bench.events().is_empty());
 }
 
-/// [MQTT-4.3.3-11]: also a PUBREL that says that it does not know the message gets its PUBCOMP, once the application has
-/// the message: it is ours since our PUBREC.
+/// Also a PUBREL that says that it does not know the message gets its PUBCOMP, once the application has the message: it
+/// is ours since our PUBREC.
+///
+/// [5.0/MQTT-4.3.3-11]
 #[test]
 fn pubrel_that_does_not_know_the_message_delivers_it() {
     let mut bench = Bench::connected(v5);
@@ -265,7 +277,9 @@ fn pubrel_that_does_not_know_the_message_delivers_it() {
 
 // ---- what the application says about what we received ----
 
-/// [MQTT-3.4.2-1], [MQTT-4.6.0-2]: a refusal waits for the acknowledgements of the messages before, as any other.
+/// A refusal waits for the acknowledgements of the messages before, as any other.
+///
+/// [5.0/MQTT-3.4.2-1] [5.0/MQTT-4.6.0-2]
 #[test]
 fn acknowledgements_with_reasons_leave_in_the_order_of_the_messages() {
     let mut bench = Bench::connected(v5);
@@ -298,7 +312,9 @@ fn acknowledgements_with_reasons_leave_in_the_order_of_the_messages() {
     assert_eq!(bench.session.unacknowledged(), 0);
 }
 
-/// [MQTT-3.7.2-1]: what PUBCOMP may say. A refusal would have to be in the PUBREC, which has left before.
+/// What PUBCOMP may say. A refusal would have to be in the PUBREC, which has left before.
+///
+/// [5.0/MQTT-3.7.2-1]
 #[test]
 fn a_message_of_qos_2_cannot_be_refused_any_more() {
     let mut bench = Bench::connected(v5);
@@ -326,7 +342,9 @@ fn a_message_of_qos_2_cannot_be_refused_any_more() {
     assert_eq!(bench.sent(), b"\x70\x09\x00\x01\x00\x05\x1f\x00\x02ok");
 }
 
-/// [MQTT-3.4.2-1]: every code that a client may send in a PUBACK, and no other.
+/// Every code that a client may send in a PUBACK, and no other.
+///
+/// [5.0/MQTT-3.4.2-1]
 #[test]
 fn only_codes_and_properties_of_a_puback_are_accepted() {
     let allowed = [0x00, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
@@ -379,8 +397,10 @@ fn what_was_said_about_a_message_ends_with_its_connection() {
     assert_eq!(bench.sent(), [ack_bytes(0x40, 1), ack_bytes(0x40, 2)].concat());
 }
 
-/// [MQTT-3.4.2-2], [MQTT-3.4.2-3], [MQTT-3.7.2-2], [MQTT-3.7.2-3]: what the server would find too large stays away: the
-/// user properties first, then the reason string; never the reason.
+/// What the server would find too large stays away: the user properties first, then the reason string; never the
+/// reason.
+///
+/// [5.0/MQTT-3.4.2-2] [5.0/MQTT-3.4.2-3] [5.0/MQTT-3.7.2-2] [5.0/MQTT-3.7.2-3]
 #[test]
 fn what_is_said_about_a_message_fits_into_the_servers_packets() {
     let mut bench = Bench::new(v5);
@@ -415,7 +435,9 @@ fn what_is_said_about_a_message_fits_into_the_servers_packets() {
     }
 }
 
-/// [MQTT-3.2.2-15]: an alias that would make the first packet too large is not set.
+/// An alias that would make the first packet too large is not set.
+///
+/// [5.0/MQTT-3.2.2-15]
 #[test]
 fn no_alias_makes_a_packet_too_large() {
     let mut bench = Bench::new(|settings| {

@@ -74,7 +74,7 @@ fn the_bound_of_what_is_kept_bounds_what_is_announced() {
     }
 }
 
-/// [MQTT-3.3.4-9]
+/// [5.0/MQTT-3.3.4-9]
 #[test]
 fn a_server_over_our_receive_maximum_breaks_the_protocol() {
     let mut bench = Bench::connected(few);
@@ -201,7 +201,7 @@ fn before_version_5_there_is_no_receive_maximum() {
 
 // ---- what was not asked for ----
 
-/// [MQTT-3.1.2-28]
+/// [5.0/MQTT-3.1.2-28]
 #[test]
 fn response_information_comes_only_if_it_was_asked_for() {
     for (asked, accepted) in [(None, false), (Some(0), false), (Some(1), true)] {
@@ -231,7 +231,7 @@ fn response_information_comes_only_if_it_was_asked_for() {
     }
 }
 
-/// [MQTT-3.1.2-29]
+/// [5.0/MQTT-3.1.2-29]
 #[test]
 fn reason_strings_and_user_properties_come_only_if_they_are_wanted() {
     let texts: [Properties; 2] = [
@@ -300,7 +300,7 @@ fn connack_publish_and_disconnect_may_have_texts_in_any_case() {
     bench.receive(Packet::Disconnect(goodbye)).unwrap();
 }
 
-/// [MQTT-3.14.2-2]
+/// [5.0/MQTT-3.14.2-2]
 #[test]
 fn a_server_does_not_set_the_session_expiry_in_disconnect() {
     let mut bench = Bench::connected(v5);
@@ -313,7 +313,7 @@ fn a_server_does_not_set_the_session_expiry_in_disconnect() {
     assert_eq!(bench.session.link(), Link::Open);
 }
 
-/// [MQTT-3.2.0-2]
+/// [5.0/MQTT-3.2.0-2]
 #[test]
 fn a_second_connack_breaks_the_protocol() {
     let mut bench = Bench::connected(v5);

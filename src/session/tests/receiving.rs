@@ -72,6 +72,7 @@ fn after_its_puback_the_same_identifier_is_a_new_message() {
     assert_eq!(acknowledge(&mut bench, second), ack_bytes(0x40, 1));
 }
 
+/// [3.1.1/MQTT-4.6.0-2]
 #[test]
 fn pubacks_leave_in_the_order_of_receipt_whatever_the_order_of_the_application() {
     let mut bench = Bench::connected(|_| {});
@@ -166,6 +167,7 @@ fn a_ticket_ends_with_its_connection() {
     assert_eq!(acknowledge(&mut bench, new), ack_bytes(0x40, 1));
 }
 
+/// [3.1.1/MQTT-3.1.2-4] [3.1.1/MQTT-4.3.3-2]
 #[test]
 fn a_message_of_qos_2_survives_the_connection_between_pubrec_and_pubrel() {
     let mut bench = persistent();
@@ -233,6 +235,7 @@ fn a_message_of_qos_2_withheld_after_its_connection_comes_again_with_the_next_pu
     assert_eq!(acknowledge(&mut bench, ticket), ack_bytes(0x70, 5));
 }
 
+/// [3.1.1/MQTT-3.2.2-3]
 #[test]
 fn identifiers_of_qos_2_mean_nothing_in_a_new_session() {
     let mut bench = persistent();

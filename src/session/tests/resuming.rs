@@ -27,6 +27,7 @@ fn reconnect(bench: &mut Bench, session_present: bool) -> Vec<u8> {
     bench.sent()
 }
 
+/// [3.1.1/MQTT-3.3.1-1] [3.1.1/MQTT-4.4.0-1] [3.1.1/MQTT-4.6.0-1]
 #[test]
 fn unacknowledged_messages_are_sent_again_with_dup_in_their_order_after_the_connack() {
     let mut bench = persistent(|_| {});
@@ -47,6 +48,7 @@ fn unacknowledged_messages_are_sent_again_with_dup_in_their_order_after_the_conn
     assert_eq!(bench.sent(), b"");
 }
 
+/// [3.1.1/MQTT-4.6.0-1]
 #[test]
 fn the_order_is_that_of_sending_also_when_identifiers_wrap_round() {
     let mut bench = persistent(|_| {});
@@ -66,6 +68,7 @@ fn the_order_is_that_of_sending_also_when_identifiers_wrap_round() {
     assert_eq!(again, [(65_534, "a"), (65_535, "b"), (1, "c"), (2, "d")]);
 }
 
+/// [3.1.1/MQTT-3.3.1-1]
 #[test]
 fn dup_is_set_only_where_a_byte_was_written_before() {
     let mut bench = persistent(|_| {});
@@ -84,7 +87,7 @@ fn dup_is_set_only_where_a_byte_was_written_before() {
     assert!(publishes(&again).iter().all(|seen| seen.first == 0x3a));
 }
 
-/// [MQTT-3.3.1-1]
+/// [5.0/MQTT-3.3.1-1]
 #[test]
 fn what_a_writer_has_in_hand_when_the_connection_ends_may_have_been_sent() {
     let mut bench = persistent(|_| {});
@@ -98,6 +101,7 @@ fn what_a_writer_has_in_hand_when_the_connection_ends_may_have_been_sent() {
     assert_eq!(firsts, [0x3a, 0x32]);
 }
 
+/// [3.1.1/MQTT-4.6.0-4]
 #[test]
 fn a_message_that_got_pubrec_goes_on_with_pubrel_in_the_order_of_the_pubrecs() {
     let mut bench = persistent(|_| {});
@@ -120,6 +124,7 @@ fn a_message_that_got_pubrec_goes_on_with_pubrel_in_the_order_of_the_pubrecs() {
     assert_eq!(bench.published(), [(3, 0)]);
 }
 
+/// [3.1.1/MQTT-3.2.2-3]
 #[test]
 fn a_lost_session_starts_qos_2_with_publish_again() {
     let mut bench = Bench::connected(|_| {});

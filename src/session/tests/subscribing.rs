@@ -62,6 +62,7 @@ fn reconnect(bench: &mut Bench, session_present: bool) -> Vec<u8> {
     bench.sent()
 }
 
+/// [3.1.1/MQTT-3.8.1-1] [3.1.1/MQTT-3-8.3-4] [3.1.1/MQTT-3.9.3-1]
 #[test]
 fn subscribe_is_answered_filter_by_filter() {
     let mut bench = Bench::connected(|_| {});
@@ -76,6 +77,7 @@ fn subscribe_is_answered_filter_by_filter() {
     assert_eq!(subscribed(&mut bench), [(1, vec![0, 2, 0x80])]);
 }
 
+/// [3.1.1/MQTT-3.10.1-1]
 #[test]
 fn unsubscribe_is_answered() {
     let mut bench = Bench::connected(|_| {});

@@ -103,7 +103,9 @@ fn by_hand(bench: &mut Bench, topic: &str, alias: u16, qos: u8) -> Result<Accept
 
 // ---- from the server ----
 
-/// [MQTT-3.3.2-10]: every alias up to the maximum that we announced, also one that gets another topic.
+/// Every alias up to the maximum that we announced, also one that gets another topic.
+///
+/// [5.0/MQTT-3.3.2-10]
 #[test]
 fn a_received_alias_stands_for_its_topic() {
     let mut bench = receiver(2);
@@ -126,7 +128,9 @@ fn the_topic_of_a_stored_message_is_that_of_its_arrival() {
     assert_eq!(topics(&mut bench), ["second", "first", "first"]);
 }
 
-/// [MQTT-3.1.2-26], [MQTT-3.1.2-27]: the server broke the limit that CONNECT announced.
+/// The server broke the limit that CONNECT announced.
+///
+/// [5.0/MQTT-3.1.2-26] [5.0/MQTT-3.1.2-27]
 #[test]
 fn an_alias_that_cannot_be_resolved_breaks_the_protocol() {
     for (maximum, topic, alias, statement) in [
@@ -145,7 +149,9 @@ fn an_alias_that_cannot_be_resolved_breaks_the_protocol() {
     }
 }
 
-/// [MQTT-3.3.2-7]: the mappings of the server end with the connection.
+/// The mappings of the server end with the connection.
+///
+/// [5.0/MQTT-3.3.2-7]
 #[test]
 fn a_received_alias_means_nothing_on_the_next_connection() {
     let mut bench = receiver(5);
@@ -218,8 +224,9 @@ fn properties_stay_and_the_alias_is_the_last() {
     assert_eq!(bench.sent(), expected.concat());
 }
 
-/// [MQTT-3.2.2-17], [MQTT-3.2.2-18], [MQTT-3.3.2-8], [MQTT-3.3.2-9]: never more than the server allows, none where it
-/// allows none; numbers start at 1.
+/// Never more than the server allows, none where it allows none; numbers start at 1.
+///
+/// [5.0/MQTT-3.2.2-17] [5.0/MQTT-3.2.2-18] [5.0/MQTT-3.3.2-8] [5.0/MQTT-3.3.2-9]
 #[test]
 fn no_alias_is_over_what_the_server_and_the_setting_allow() {
     for (limit, maximum) in [(10, 2), (2, 10), (2, 0), (0, 2), (65_535, 65_535)] {
@@ -270,7 +277,9 @@ fn a_topic_that_costs_no_more_than_its_alias_gets_none() {
     assert_eq!(sent(&mut bench), entries(&expected));
 }
 
-/// [MQTT-3.3.2-7]: what is sent again, and what waited, has its whole topic on the next connection; [MQTT-3.3.1-1].
+/// What is sent again, and what waited, has its whole topic on the next connection.
+///
+/// [5.0/MQTT-3.3.1-1] [5.0/MQTT-3.3.2-7]
 #[test]
 fn aliases_end_with_the_connection() {
     let mut bench = automatic(5);
@@ -352,8 +361,9 @@ fn the_application_sets_aliases_of_its_own() {
     assert_eq!(sent(&mut bench), entries(&expected));
 }
 
-/// [MQTT-3.2.2-17], [MQTT-3.2.2-18], [MQTT-3.3.2-9]: an alias that the server does not accept is refused here, and
-/// nothing is changed.
+/// An alias that the server does not accept is refused here, and nothing is changed.
+///
+/// [5.0/MQTT-3.2.2-17] [5.0/MQTT-3.2.2-18] [5.0/MQTT-3.3.2-9]
 #[test]
 fn an_alias_over_the_servers_maximum_is_refused() {
     for maximum in [0, 4] {
@@ -394,7 +404,9 @@ fn an_empty_topic_needs_an_alias_that_was_set_on_this_connection() {
     assert!(by_hand(&mut bench, "", 1, 1).is_err());
 }
 
-/// [MQTT-3.3.2-7]: a message that waited has its topic on the next connection, whatever the application called it.
+/// A message that waited has its topic on the next connection, whatever the application called it.
+///
+/// [5.0/MQTT-3.3.2-7]
 #[test]
 fn an_alias_set_by_hand_is_not_relied_on_before_it_is_written() {
     let mut bench = automatic(0);

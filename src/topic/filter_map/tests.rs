@@ -117,6 +117,7 @@ fn filter() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// [3.1.1/MQTT-4.7.2-1] [5.0/MQTT-4.7.2-1]
     #[test]
     fn the_map_finds_what_the_plain_comparison_finds(
         filters in vec(filter(), 0..12),
