@@ -75,6 +75,11 @@ impl Shared {
             Some(_) => driver.batch.pop_front(),
         };
         let handed_out = match next {
+            Some(Event::Published {
+                mid,
+                reason,
+                properties,
+            }) => self.tell_published(client, driver, watch, (mid, reason, properties)),
             Some(event) => {
                 self.deliver(client, driver, watch, event);
                 1
@@ -143,7 +148,9 @@ impl Shared {
                 mid,
                 reason,
                 properties,
-            } => self.tell_published(client, driver, watch, (mid, reason, properties)),
+            } => {
+                self.tell_published(client, driver, watch, (mid, reason, properties));
+            }
             Event::Subscribed {
                 mid,
                 reasons,
@@ -200,17 +207,19 @@ impl Shared {
         }
     }
 
-    /// Tells that a message is finished, and what follows of the same kind.
+    /// Tells that a message is finished, and what follows of the same kind. Returns how many there were.
     fn tell_published(
         self: &Arc<Self>,
         client: &Client,
         driver: &mut Driver,
         watch: &mut Watch,
         first: (u16, ReasonCode, Properties),
-    ) {
+    ) -> u32 {
         let mut on_publish = None;
+        let mut count = 0;
         let (mut mid, mut reason, mut properties) = first;
         loop {
+            count += 1;
             if on_publish
                 .as_ref()
                 .is_none_or(|held: &Held<'_, OnPublish>| !held.is_current())
@@ -228,7 +237,7 @@ impl Shared {
                 self.end_undelivered();
             }
             if self.must_leave() || !matches!(driver.batch.front(), Some(Event::Published { .. })) {
-                return;
+                return count;
             }
             if let Some(Event::Published {
                 mid: next,
