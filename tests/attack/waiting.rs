@@ -11,7 +11,10 @@ use crate::tools::{AT_ONCE, LONG, dead_port, fastest, packet, publish, tell, tim
 
 /// A client that is connected to a peer.
 fn connected(peer: &Peer) -> (Client, crate::support::peer::Connection) {
-    let client = Client::new("a");
+    connect(Client::new("a"), peer)
+}
+
+fn connect(client: Client, peer: &Peer) -> (Client, crate::support::peer::Connection) {
     client.connect(peer.address()).unwrap();
     let connection = peer.accept_client();
     client.wait_for_connect(LONG).unwrap();
@@ -364,7 +367,9 @@ fn stopping_waits_for_one_callback_and_not_for_all_that_are_due() {
 #[test]
 fn callbacks_that_are_slower_than_the_publisher_do_not_hold_up_reading() {
     let peer = Peer::listen();
-    let (client, mut connection) = connected(&peer);
+    // So that not too many callbacks are due at once.
+    let client = Client::builder("a").output_limit(16 * 1024).build();
+    let (client, mut connection) = connect(client, &peer);
     // The pace: slower than the publisher.
     client.on_publish(|_, _, _, _| thread::sleep(Duration::from_micros(50)));
     let received = client.messages(10);
