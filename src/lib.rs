@@ -1,8 +1,8 @@
 //! An MQTT client for synchronous Rust in the shape of Python's paho-mqtt.
 //!
 //! Register closures, connect, and let a background thread ([`loop_start`]), a blocking call ([`loop_forever`]) or your
-//! own stepping ([`loop_once`]) move the bytes. MQTT 3.1, 3.1.1 and 5.0 with one client type; no async runtime, no C,
-//! no `unsafe`.
+//! own stepping ([`loop_once`]) move the bytes. MQTT 3.1, 3.1.1 and 5.0 with one client type (what 5.0 adds is listed
+//! [there](client#mqtt-50)); no async runtime, no C, no `unsafe`.
 //!
 //! ```
 //! use callmq::client as mqtt;
