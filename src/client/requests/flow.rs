@@ -46,10 +46,8 @@ impl Shared {
                     drop(core);
                     match self.publish(&message.outgoing()) {
                         Ok(info) => {
-                            let ended = info.delivery().is_final();
-                            self.requests.table().sent(key, info, message.qos, epoch);
-                            if ended {
-                                // Perhaps not well: the queue's policy may have dropped it.
+                            let undelivered = self.requests.table().sent(key, info, message.qos, epoch);
+                            if undelivered {
                                 self.end_undelivered();
                             }
                         }

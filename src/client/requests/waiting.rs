@@ -229,12 +229,15 @@ impl Table {
         Some((key, *message))
     }
 
-    /// The session has accepted a request.
-    pub(super) fn sent(&mut self, key: Key, info: MessageInfo, qos: QoS, epoch: u64) {
+    /// The session has accepted a request. Whether its message has ended meanwhile, and not well: the queue's policy may
+    /// have dropped it.
+    pub(super) fn sent(&mut self, key: Key, info: MessageInfo, qos: QoS, epoch: u64) -> bool {
+        let undelivered = matches!(info.outcome(), Some(Err(_)));
         // The response may have been faster.
         if let Some(request) = self.waiting.get_mut(&key) {
             request.progress = Progress::Sent { info, qos, epoch };
         }
+        undelivered
     }
 
     /// Takes the outcome of a call's request, if there is one.
