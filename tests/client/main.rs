@@ -7,6 +7,7 @@ mod peer_support;
 mod ack;
 mod ack_with;
 mod authentication;
+mod authenticators;
 mod callbacks;
 mod clearing;
 mod connect;
