@@ -112,8 +112,8 @@ fn connected() -> (mqtt::Client, Events<Seen>, Peer, Connection) {
 ///
 /// AUTH carries neither a reason string nor user properties, so they cannot make it too large.
 ///
-/// [5.0/MQTT-3.1.2-30] [5.0/MQTT-3.15.1-1] [5.0/MQTT-3.15.2-1] [5.0/MQTT-3.15.2-2] [5.0/MQTT-3.15.2-3]
-/// [5.0/MQTT-4.12.0-2] [5.0/MQTT-4.12.0-3] [5.0/MQTT-4.12.0-5]
+/// [5.0/MQTT-3.1.2-30] [5.0/MQTT-3.2.0-1] [5.0/MQTT-3.15.1-1] [5.0/MQTT-3.15.2-1] [5.0/MQTT-3.15.2-2]
+/// [5.0/MQTT-3.15.2-3] [5.0/MQTT-4.12.0-2] [5.0/MQTT-4.12.0-3] [5.0/MQTT-4.12.0-5]
 #[test]
 fn an_exchange_comes_before_everything_else() {
     let (client, events) = client();

@@ -87,7 +87,7 @@ fn payloads_are_text_bytes_numbers_or_nothing() {
 }
 
 /// [3.1.1/MQTT-3.3.1-4] [3.1.1/MQTT-3.3.2-2] [3.1.1/MQTT-4.7.1-1] [3.1.1/MQTT-4.7.3-1] [3.1.1/MQTT-4.7.3-2]
-/// [3.1.1/MQTT-4.7.3-3]
+/// [3.1.1/MQTT-4.7.3-3] [5.0/MQTT-3.3.1-4]
 #[test]
 fn wrong_arguments_are_named_and_nothing_is_sent() {
     let bench = Bench::new("strict");

@@ -139,7 +139,7 @@ fn a_clean_session_begins_with_nothing() {
 /// What a session has lasts as long as it: while the connection is open, and to the next one.
 ///
 /// [3.1.1/MQTT-3.1.2-4] [3.1.1/MQTT-3.2.2-2] [3.1.1/MQTT-4.1.0-1] [3.1.1/MQTT-4.1.0-2] [5.0/MQTT-3.2.2-3]
-/// [5.0/MQTT-4.1.0-1]
+/// [5.0/MQTT-4.1.0-1] [5.0/MQTT-4.4.0-1]
 #[test]
 fn the_state_of_a_session_lasts_as_long_as_the_session() {
     for version in VERSIONS {

@@ -301,6 +301,7 @@ fn identified() -> Properties {
     Property::SubscriptionIdentifier(7).into()
 }
 
+/// [5.0/MQTT-3.2.2-15]
 #[test]
 fn a_subscription_that_the_server_does_not_have_is_refused_by_name() {
     let limits = [
