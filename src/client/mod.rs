@@ -340,7 +340,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`disconnect`](Self::disconnect); [`Error::NotSupported`] for either before MQTT 5.0;
-    /// [`Error::InvalidArgument`] for a code or a property that does not belong into a DISCONNECT, and for a
+    /// [`Error::InvalidArgument`] for a code or a property that does not belong into a DISCONNECT of a client, and for a
     /// `SessionExpiryInterval` other than 0 where the connection was opened without one. Nothing is sent then, and the
     /// connection stays.
     ///
@@ -365,7 +365,19 @@ impl Client {
                 "a reason code or properties of DISCONNECT need MQTT 5.0",
             ));
         }
+        if !DISCONNECT_CODES.contains(&reason_code.meaning()) {
+            return Err(Error::argument(
+                "reason_code",
+                "must be one that a client may send in a DISCONNECT",
+            ));
+        }
         properties.check_for(crate::codec::PacketType::Disconnect)?;
+        if properties.server_reference().is_some() {
+            return Err(Error::argument(
+                "properties",
+                "only a server puts a Server Reference into DISCONNECT",
+            ));
+        }
         self.shared
             .disconnect(ReasonCode::disconnect(reason_code.value()), properties)
     }
@@ -401,6 +413,11 @@ impl Client {
         self.shared.stats()
     }
 }
+
+/// The codes of a DISCONNECT that a client may send: the others are the server's alone (MQTT 5.0, section 3.14.2.1).
+const DISCONNECT_CODES: &[u8] = &[
+    0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+];
 
 impl WeakClient {
     /// Returns the client, if a handle of the user still exists.

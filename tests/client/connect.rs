@@ -321,6 +321,26 @@ fn a_reason_for_the_goodbye_needs_mqtt_5() {
     });
 }
 
+/// MQTT 5.0, sections 3.14.2.1 and 3.14.2.2.5.
+#[test]
+fn what_only_a_server_says_in_a_disconnect_is_refused() {
+    let broker = listen();
+    let client = mqtt::Client::builder("no-server").protocol(mqtt::MQTTv5).build();
+    start(&client, &broker);
+    // No matching subscribers, Not authorized, Server shutting down, Session taken over, Server moved; no code at all.
+    for code in [0x10, 0x87, 0x8b, 0x8e, 0x9d, 0x01] {
+        let result = client.disconnect_with(ReasonCode::new(code), mqtt::Properties::new());
+        assert_eq!(bad_argument(result), "reason_code", "{code:#x}");
+    }
+    let elsewhere = mqtt::Property::ServerReference("elsewhere".to_owned());
+    let result = client.disconnect_with(ReasonCode::UNSPECIFIED_ERROR, elsewhere.into());
+    assert_eq!(bad_argument(result), "properties");
+    assert!(client.is_connected());
+    client
+        .disconnect_with(ReasonCode::UNSPECIFIED_ERROR, mqtt::Properties::new())
+        .unwrap();
+}
+
 #[test]
 fn reconnect_uses_what_connect_was_told() {
     let broker = listen();
