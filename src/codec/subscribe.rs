@@ -85,6 +85,19 @@ pub struct Subscription {
 
 /// Subscription Options: only the QoS before MQTT 5.0.
 ///
+/// ```
+/// use callmq::client::{Client, MQTTv5, QoS, RetainHandling, SubscribeOptions};
+///
+/// let client = Client::builder("chat").protocol(MQTTv5).build();
+/// let options = SubscribeOptions {
+///     no_local: true,
+///     retain_handling: RetainHandling::DoNotSend,
+///     ..QoS::AtLeastOnce.into()
+/// };
+/// client.subscribe(("chat/#", options))?;
+/// # Ok::<(), callmq::Error>(())
+/// ```
+///
 /// See MQTT 5.0, section 3.8.3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct SubscribeOptions {

@@ -85,6 +85,16 @@ fn end_of(ended: &Receiver<(DisconnectReason, bool)>) -> DisconnectReason {
     reason
 }
 
+/// Answers the next CONNECT with these bytes and no more: the connection ends, which is told once.
+fn ends_once(server: &Server, bytes: &[u8], ended: &Receiver<(DisconnectReason, bool)>) {
+    let mut stream = server.accept();
+    read_packet(&mut stream);
+    let _ = stream.write_all(bytes);
+    finish(stream);
+    end_of(ended);
+    assert!(ended.is_empty(), "told twice");
+}
+
 /// What a server sends in a session, packet by packet; the second answers the client's SUBSCRIBE of this id.
 fn session(version: mqtt::ProtocolVersion, subscribe: [u8; 2]) -> Vec<Vec<u8>> {
     let v5: &[u8] = if version == mqtt::MQTTv5 { b"\x00" } else { b"" };
@@ -158,12 +168,7 @@ fn a_session_with_any_byte_changed_ends_once_and_the_loop_goes_on() {
                 }
                 let mut bytes = whole.clone();
                 bytes[position] ^= change;
-                let mut stream = server.accept();
-                read_packet(&mut stream);
-                let _ = stream.write_all(&bytes);
-                finish(stream);
-                end_of(&ended);
-                assert!(ended.is_empty(), "told twice");
+                ends_once(&server, &bytes, &ended);
             }
         }
     }
@@ -188,12 +193,7 @@ fn random_bytes_end_the_connection_once() {
                 random ^= random << 17;
                 bytes.push(random as u8);
             }
-            let mut stream = server.accept();
-            read_packet(&mut stream);
-            let _ = stream.write_all(&bytes);
-            finish(stream);
-            end_of(&ended);
-            assert!(ended.is_empty(), "told twice");
+            ends_once(&server, &bytes, &ended);
         }
     }
 }

@@ -182,15 +182,14 @@ fn a_message_that_the_server_refuses_is_the_error() {
 fn a_silent_peer_is_given_up_in_time() {
     let peer = Peer::listen();
     let started = Instant::now();
-    let publishing = thread::spawn({
-        let address = peer.address();
-        move || {
-            publish::Options::new()
-                .timeout(0.2)
-                .qos(1)
-                .single("t", "x", address)
-        }
-    });
+    let address = peer.address();
+    let publish = move || {
+        publish::Options::new()
+            .timeout(0.2)
+            .qos(1)
+            .single("t", "x", address)
+    };
+    let publishing = thread::spawn(publish);
     // It connects, but nobody accepts the client.
     let mut connection = peer.accept();
     connection.expect_packet(0x10);
@@ -199,15 +198,7 @@ fn a_silent_peer_is_given_up_in_time() {
         Err(Error::Timeout | Error::KeepAliveTimeout)
     ));
     // Here it accepts, but does not acknowledge.
-    let publishing = thread::spawn({
-        let address = peer.address();
-        move || {
-            publish::Options::new()
-                .timeout(0.2)
-                .qos(1)
-                .single("t", "x", address)
-        }
-    });
+    let publishing = thread::spawn(publish);
     let mut connection = peer.accept_client();
     connection.expect_packet(0x32);
     assert!(matches!(publishing.join().unwrap(), Err(Error::Timeout)));

@@ -178,6 +178,17 @@ impl Drop for AsksWhenDropped {
     }
 }
 
+/// A client, and a connector that has a handle of it.
+fn owned_by_its_connector(answers: mpsc::Sender<u16>) -> (mqtt::Client, ConnectOptions) {
+    let client = mqtt::Client::new("owned");
+    let owner = AsksWhenDropped(client.clone(), answers);
+    let connector = ConnectOptions::connector(move || {
+        let _ = &owner;
+        Err(std::io::ErrorKind::ConnectionRefused.into())
+    });
+    (client, connector)
+}
+
 #[test]
 fn a_connector_may_use_the_client_when_it_is_dropped() {
     type Replace = fn(&mqtt::Client);
@@ -188,12 +199,7 @@ fn a_connector_may_use_the_client_when_it_is_dropped() {
     for replace in replace {
         let (sender, answers) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let client = mqtt::Client::new("owned");
-            let owner = AsksWhenDropped(client.clone(), sender);
-            let connector = ConnectOptions::connector(move || {
-                let _ = &owner;
-                Err(std::io::ErrorKind::ConnectionRefused.into())
-            });
+            let (client, connector) = owned_by_its_connector(sender);
             client.host_set(connector).unwrap();
             replace(&client);
         });
@@ -206,12 +212,7 @@ fn a_connector_may_use_the_client_when_it_is_dropped() {
 fn a_refused_connector_may_use_the_client_when_it_is_dropped() {
     let (sender, answers) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let client = mqtt::Client::new("owned");
-        let owner = AsksWhenDropped(client.clone(), sender);
-        let connector = ConnectOptions::connector(move || {
-            let _ = &owner;
-            Err(std::io::ErrorKind::ConnectionRefused.into())
-        });
+        let (client, connector) = owned_by_its_connector(sender);
         assert_eq!(
             bad_argument(client.host_set(connector.clean_start(true))),
             "clean_start"
