@@ -76,6 +76,8 @@ pub enum Error {
     Io(Arc<io::Error>),
     /// The peer closed the connection.
     ConnectionClosed,
+    /// TLS failed: in the handshake, later, or in its settings.
+    Tls(TlsError),
     /// No answer to a PINGREQ, or no CONNACK, within the time allowed.
     KeepAliveTimeout,
     /// The peer broke the protocol; `source()` tells how.
@@ -245,6 +247,7 @@ impl fmt::Display for Error {
             Self::Io(error) if f.alternate() => write!(f, "network error: {error}"),
             Self::Io(_) => f.write_str("network error"),
             Self::ConnectionClosed => f.write_str("connection closed by the peer"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::KeepAliveTimeout => f.write_str("no answer from the server within the time allowed"),
             Self::Protocol(error) if f.alternate() => write!(f, "the server broke the protocol: {error}"),
             Self::Protocol(_) => f.write_str("the server broke the protocol"),
@@ -295,8 +298,18 @@ impl fmt::Display for ServerLimit {
 }
 
 impl From<io::Error> for Error {
+    /// An [`Error::Tls`] if it wraps a [`TlsError`], which is how they come up through sockets.
     fn from(error: io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+            Some(tls) => Self::Tls(tls.clone()),
+            None => Self::Io(Arc::new(error)),
+        }
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 
@@ -364,6 +377,10 @@ impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
         Self::Other(Arc::from(error))
     }
 }
+
+mod tls;
+
+pub use tls::{TlsError, TlsReason};
 
 #[cfg(test)]
 mod tests;

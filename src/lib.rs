@@ -59,6 +59,8 @@
 //! None is on by default.
 //!
 //! - `scram`: [`client`]`::Scram`, the enhanced authentication SCRAM-SHA-256 (MQTT 5.0).
+//! - `tls`: `mqtts://` and [`client`]`::TlsOptions`, TLS 1.2 and 1.3 with [rustls](https://docs.rs/rustls). Building it
+//!   takes a C compiler.
 //! - `testing`: the module `testing`, and `ClientBuilder::clock`.
 //!
 //! # Logging
@@ -94,6 +96,10 @@ mod reason_code;
 pub use client::{Client, ClientBuilder, ConnectOptions, Message, MessageInfo, Payload, SubscribeInfo};
 pub use codec::{Properties, Property, ProtocolVersion, QoS, ReasonCode};
 pub use error::{Error, Result};
+/// The TLS library, for [`Client::tls_set_context`].
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use rustls;
 
 // The code on the front page compiles.
 #[cfg(doctest)]

@@ -330,6 +330,7 @@ impl Error {
                 | Kind::WriteZero => MqttErrorCode::ConnLost,
                 _ => MqttErrorCode::Errno,
             },
+            Self::Tls(_) => MqttErrorCode::Tls,
             Self::KeepAliveTimeout => MqttErrorCode::KeepAlive,
             Self::Protocol(_) => MqttErrorCode::Protocol,
             Self::Callback { .. } | Self::Other(_) => MqttErrorCode::Unknown,

@@ -104,7 +104,7 @@ impl ConnectOptions {
         })
     }
 
-    /// Sets the port of the server that was named last. Defaults to 1883.
+    /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.try_set(|options| {
@@ -191,7 +191,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long looking up a server's name and connecting to it may take: seconds, a `Duration`, or `None`.
+    /// Sets how long looking up a server's name, connecting to it and shaking hands may take: seconds, a `Duration`, or `None`.
     ///
     /// Defaults to the client's setting, which is 5 seconds unless changed.
     #[must_use]
@@ -275,6 +275,8 @@ impl ConnectOptions {
             tcp_nodelay: self.tcp_nodelay.unwrap_or(defaults.tcp_nodelay),
             tcp_keep_alive: self.tcp_keep_alive.or(defaults.tcp_keep_alive),
             tcp_user_timeout: self.tcp_user_timeout.or(defaults.tcp_user_timeout),
+            #[cfg(feature = "tls")]
+            tls: defaults.tls,
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
             stagger: defaults.stagger,
         }

@@ -63,11 +63,16 @@ impl Shared {
         run?;
         self.choose_version(&mut self.lock());
         let authentication = self.auth_for_connect()?;
-        let (defaults, servers) = {
+        let (servers, ways) = {
             let mut core = self.lock();
-            (core.dial_defaults.clone(), core.servers(options))
+            let servers = core.servers(options);
+            let ways = servers
+                .iter()
+                .map(|server| core.way_to(server, options))
+                .collect::<Vec<_>>();
+            (servers, ways)
         };
-        let (socket, server) = dial(&servers, &options.dial_options(defaults), cancel)?;
+        let (socket, server) = dial(&servers, &ways, cancel)?;
         // Taken out if it becomes the client's. If not it is dropped without the lock: it may be a stream of the user's.
         let mut socket = Some(socket);
         let handle = {
@@ -530,6 +535,19 @@ impl Core {
         self.closing.as_ref().and_then(Closing::deadline)
     }
 
+    /// How to connect to a server.
+    fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> DialOptions {
+        let way = options.dial_options(self.dial_defaults.clone());
+        #[cfg(feature = "tls")]
+        let way = DialOptions {
+            tls: self.tls_for(server),
+            ..way
+        };
+        #[cfg(not(feature = "tls"))]
+        let _ = server;
+        way
+    }
+
     /// The credentials for the next CONNECT.
     fn take_credentials(&mut self, server: Option<&Server>) {
         let (username, password) = self.credentials(server);
@@ -551,10 +569,10 @@ fn take_traces(core: &mut Core) -> Vec<Trace> {
     lines
 }
 
-/// Tries the servers of the list in order: the socket, and which of them it leads to.
-fn dial(servers: &[Server], options: &DialOptions, cancel: &Cancel) -> Result<(Socket, usize)> {
+/// Tries the servers of the list in order, each in its way: the socket, and which of them it leads to.
+fn dial(servers: &[Server], ways: &[DialOptions], cancel: &Cancel) -> Result<(Socket, usize)> {
     let mut last = None;
-    for (index, server) in servers.iter().enumerate() {
+    for (index, (server, options)) in servers.iter().zip(ways).enumerate() {
         match transport::dial(&server.target, options, cancel) {
             Ok(socket) => return Ok((socket, index)),
             Err(_) if cancel.is_cancelled() => return Err(Error::NotConnected),

@@ -17,7 +17,7 @@ use super::input::Input;
 use super::shared::{Closing, Core, Happening, Shared};
 use super::{DisconnectReason, Message};
 use crate::codec::{Decoder, Packet, ProtocolVersion, ReasonCode};
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{DecodeError, Error, Result, TlsError, TlsReason};
 use crate::session::{AckTicket, Event, Link, TimedOut};
 use crate::transport::Socket;
 
@@ -26,6 +26,9 @@ const WAKER: Token = Token(0);
 
 /// At most this many packets are handled under one lock.
 const BATCH: usize = 256;
+
+/// How an alert of TLS begins: its type, and the major version.
+const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
 /// What belongs to the thread that drives.
 #[derive(Debug)]
@@ -198,6 +201,13 @@ impl Driver {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the server has answered the CONNECT with an alert of TLS.
+    fn met_tls(&self, core: &Core) -> bool {
+        core.accepted_at.is_none()
+            && core.session.link() == Link::Connecting
+            && self.input.front() == TLS_ALERT
     }
 
     /// Forgets what the loop was about to hand out; for `reinitialise`.
@@ -409,6 +419,12 @@ impl Shared {
             let before = core.session.output().len();
             match handle_packets(&mut core, driver, now, limit) {
                 Ok(any) => handled = any,
+                Err(Failed::Decode(_)) if driver.met_tls(&core) => {
+                    driver.undecoded = false;
+                    let text = "the server speaks TLS at this port: use mqtts:// or tls_set";
+                    let error = TlsError::new(TlsReason::TlsExpected, text);
+                    self.lose(&mut core, DisconnectReason::Lost(error.into()));
+                }
                 Err(Failed::Decode(error) | Failed::Session(error)) => {
                     driver.undecoded = false;
                     self.fail(&mut core, error);

@@ -46,6 +46,8 @@ impl Shared {
         let requested = matches!(reason, DisconnectReason::Requested);
         if let DisconnectReason::Lost(Error::Io(error)) = reason {
             logging::emit_line(self, &log_lines::socket_failed(error));
+        } else if let DisconnectReason::Lost(Error::Tls(error)) = reason {
+            logging::emit_line(self, &log_lines::tls_failed(error));
         }
         self.tell_unregister_write(client, &handle);
         if requested {

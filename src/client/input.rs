@@ -78,6 +78,12 @@ impl Input {
         decoder.decode_part(&self.buffer, &mut self.waiting)
     }
 
+    /// The first two bytes that wait, or fewer.
+    pub(super) fn front(&self) -> &[u8] {
+        let waiting = self.buffer.get(self.waiting.clone()).unwrap_or_default();
+        waiting.get(..2).unwrap_or(waiting)
+    }
+
     /// Whether the next packet is a plain message.
     pub(super) fn is_plain(&self, decoder: &Decoder) -> bool {
         let waiting = self.buffer.get(self.waiting.clone());

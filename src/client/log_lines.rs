@@ -9,6 +9,7 @@ use std::io;
 
 use super::codes::LogLevel;
 use crate::codec::{Properties, Property, ProtocolVersion, QoS, ReasonCode, SubscribeOptions};
+use crate::error::TlsError;
 use crate::session::Trace;
 
 /// The line for a packet that was sent or received on a connection of this version.
@@ -178,6 +179,11 @@ pub(crate) fn socket_failed(error: &io::Error) -> (LogLevel, String) {
         LogLevel::Err,
         format!("failed to receive on socket: {}", os_error(error)),
     )
+}
+
+/// The line for a connection that TLS has ended.
+pub(crate) fn tls_failed(error: &TlsError) -> (LogLevel, String) {
+    (LogLevel::Err, format!("failed to receive on socket: {error}"))
 }
 
 /// The line for a callback that failed.

@@ -81,6 +81,8 @@ mod slow_callbacks;
 mod socket_handle;
 mod stats;
 mod subscribing;
+#[cfg(feature = "tls")]
+mod tls;
 mod will;
 mod write;
 
@@ -88,10 +90,12 @@ pub use crate::codec::{
     Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription,
     Will,
 };
-pub use crate::error::{DecodeError, DropReason, Error, Result, ServerLimit};
+pub use crate::error::{DecodeError, DropReason, Error, Result, ServerLimit, TlsError, TlsReason};
 pub use crate::reason_code::ServerReason;
 pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
+#[cfg(feature = "tls")]
+pub use crate::transport::TlsOptions;
 pub use crate::transport::{Stream, Waker};
 pub use authentication::{AuthStep, Authenticator, IntoAuthStep, Reauthentication};
 pub use builder::ClientBuilder;
@@ -114,6 +118,8 @@ pub use retry::Retry;
 pub use scram::Scram;
 pub use socket_handle::SocketHandle;
 pub use stats::Stats;
+#[cfg(feature = "tls")]
+pub use tls::IntoTls;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -200,7 +206,8 @@ impl Client {
     ///
     /// That comes to `on_connect` when a loop runs (see also [`wait_for_connect`](Self::wait_for_connect)). Forms:
     /// `"host"`, `("host", 1883)`, `("host", 1883, 60)` with the keep alive in seconds, `"mqtt://user:pw@host:1884"`, a
-    /// list of servers that are tried in order, [`ConnectOptions`]; the port is 1883 where none is given. Blocks for at
+    /// list of servers that are tried in order, [`ConnectOptions`]; the port is 1883 where none is given, with `mqtts://`
+    /// 8883. Blocks for at
     /// most the connect time-out, 5 s by default, for each server: it covers name look-up and all addresses. A
     /// connection that is open is closed first, without DISCONNECT.
     ///

@@ -28,11 +28,13 @@ pub struct Redirect {
 
 impl Redirect {
     /// Reads a Server Reference: names or addresses with an optional port, a blank between them.
-    fn new(reason_code: ReasonCode, reference: &str) -> Option<Self> {
+    fn new(reason_code: ReasonCode, reference: &str, tls: bool) -> Option<Self> {
         let entries = reference.split_ascii_whitespace().take(MAX_SERVERS);
         // Host and port and nothing else: no scheme, and no credentials of the server's choice.
         let plain = entries.filter(|entry| !entry.contains(['/', '@']));
-        let servers: Vec<Server> = plain.filter_map(|entry| entry.parse().ok()).collect();
+        let servers: Vec<Server> = plain
+            .filter_map(|entry| Server::from_reference(entry, tls).ok())
+            .collect();
         (!servers.is_empty()).then_some(Self {
             reason_code,
             is_permanent: reason_code == ReasonCode::SERVER_MOVED,
@@ -54,6 +56,8 @@ pub(crate) struct Redirects {
     moved: Option<Vec<Server>>,
     /// From the URL of the server of the last attempt.
     credentials: Option<(String, Option<Bytes>)>,
+    /// That URL asks for TLS: no server can lead away from it.
+    tls: bool,
 }
 
 impl Redirects {
@@ -73,6 +77,7 @@ impl Redirects {
 
     /// The one of them that could be reached.
     pub(super) fn reached(&mut self, server: Option<&Server>) {
+        self.tls = server.is_some_and(|server| server.tls);
         self.credentials =
             server.and_then(|server| Some((server.username.clone()?, server.password.clone())));
     }
@@ -117,7 +122,7 @@ impl Client {
     ///
     /// `decide` runs on the thread of the loop, without any lock, before the next attempt; it may call any method. A panic
     /// counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
-    /// 1883 where none is given. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
+    /// 1883 where none is given. Who came by `mqtts://` is led on with TLS, then with port 8883. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
     /// cannot name another one.
     ///
     /// ```
@@ -156,7 +161,7 @@ impl Shared {
                 core.note("too many servers in a row send to another one: waiting");
                 return false;
             }
-            let redirect = Redirect::new(reason, &reference);
+            let redirect = Redirect::new(reason, &reference, core.redirects.tls);
             if redirect.is_none() {
                 core.note("the server names another one to use, but not in a form that is understood");
             }
@@ -196,7 +201,7 @@ mod tests {
     use super::*;
 
     fn servers(reference: &str) -> Vec<String> {
-        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, reference);
+        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, reference, false);
         redirect.map_or_else(Vec::new, |redirect| {
             redirect.servers.iter().map(Server::to_string).collect()
         })

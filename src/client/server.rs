@@ -27,6 +27,8 @@ use crate::transport::{Connector, Target};
 #[derive(Clone)]
 pub struct Server {
     pub(crate) target: Target,
+    /// The URL asks for TLS.
+    pub(crate) tls: bool,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Bytes>,
 }
@@ -34,6 +36,9 @@ pub struct Server {
 impl Server {
     /// The port of MQTT without TLS.
     pub const DEFAULT_PORT: u16 = 1883;
+
+    /// The port of MQTT with TLS.
+    pub const DEFAULT_TLS_PORT: u16 = 8883;
 
     /// A server at a host (a name or an IP address) and a TCP port.
     ///
@@ -45,6 +50,7 @@ impl Server {
         check_port(port)?;
         Ok(Self {
             target: Target::Tcp { host, port },
+            tls: false,
             username: None,
             password: None,
         })
@@ -75,6 +81,7 @@ impl Server {
         }
         Ok(Self {
             target: Target::Unix(path.to_owned()),
+            tls: false,
             username: None,
             password: None,
         })
@@ -84,6 +91,7 @@ impl Server {
     pub(crate) fn custom(connector: Connector) -> Self {
         Self {
             target: Target::Custom(connector),
+            tls: false,
             username: None,
             password: None,
         }
@@ -112,6 +120,18 @@ impl Server {
             Target::Unix(path) => Some(path),
             _ => None,
         }
+    }
+
+    /// Returns whether the server was named by a URL that asks for TLS, `mqtts://`.
+    ///
+    /// After `Client::tls_set` (feature `tls`) the client speaks TLS with every server.
+    pub fn asks_for_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// A server that another one has named (MQTT 5.0, section 4.11), to be spoken to as to that one.
+    pub(super) fn from_reference(text: &str, tls: bool) -> Result<Self> {
+        from_authority(text, tls, |host| Ok(host.to_owned()))
     }
 
     pub(crate) fn set_port(&mut self, new: u16) -> Result<()> {
@@ -157,10 +177,11 @@ impl FromStr for Server {
             return from_path(text);
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return from_authority(text, |host| Ok(host.to_owned()));
+            return from_authority(text, false, |host| Ok(host.to_owned()));
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "mqtt" | "tcp" => {}
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "mqtt" | "tcp" => false,
+            "mqtts" | "ssl" | "tls" if cfg!(feature = "tls") => true,
             "mqtts" | "ssl" | "tls" => return Err(Error::NotSupported("mqtts:// needs the feature `tls`")),
             "ws" => return Err(Error::NotSupported("ws:// needs the feature `websocket`")),
             "wss" => {
@@ -175,7 +196,7 @@ impl FromStr for Server {
                     "the scheme must be mqtt, mqtts, ws, wss or unix",
                 ));
             }
-        }
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if !matches!(path, "" | "/") {
@@ -185,9 +206,9 @@ impl FromStr for Server {
             ));
         }
         match authority.rsplit_once('@') {
-            None => from_authority(authority, decoded_text),
+            None => from_authority(authority, tls, decoded_text),
             Some((credentials, address)) => {
-                let mut server = from_authority(address, decoded_text)?;
+                let mut server = from_authority(address, tls, decoded_text)?;
                 server.set_credentials(credentials)?;
                 Ok(server)
             }
@@ -220,18 +241,20 @@ fn from_path(_path: &str) -> Result<Server> {
 }
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
-fn from_authority(text: &str, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
+fn from_authority(text: &str, tls: bool, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
     let (host, port) = match text.rsplit_once(':') {
         _ if is_ipv6(text) => (text, None),
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
     let port = match port {
+        None if tls => Server::DEFAULT_TLS_PORT,
         None => Server::DEFAULT_PORT,
         Some(port) if port.bytes().all(|digit| digit.is_ascii_digit()) => port.parse().unwrap_or(0),
         Some(_) => 0,
     };
-    Server::new(&decode(host)?, port)
+    let server = Server::new(&decode(host)?, port)?;
+    Ok(Server { tls, ..server })
 }
 
 fn check_port(port: u16) -> Result<()> {
@@ -296,7 +319,14 @@ fn percent_decoded(text: &str) -> Result<Vec<u8>> {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tls {
+            f.write_str("mqtts://")?;
+        }
         match &self.target {
+            // In a URL the zone of an address would be encoded.
+            Target::Tcp { host, port } if host.contains(':') && self.tls => {
+                write!(f, "[{}]:{port}", host.replace('%', "%25"))
+            }
             Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Target::Tcp { host, port } => write!(f, "{host}:{port}"),
             // As it is read again.
@@ -312,6 +342,7 @@ impl fmt::Debug for Server {
         let secret = self.password.as_ref().map(|_| "..");
         f.debug_struct("Server")
             .field("target", &self.target)
+            .field("tls", &self.tls)
             .field("username", &self.username)
             .field("password", &secret)
             .finish()
@@ -466,9 +497,34 @@ mod tests {
         assert!(Server::unix("").is_err());
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn mqtts_asks_for_tls_at_a_port_of_its_own() {
+        for (text, expected) in [
+            ("mqtts://h", "mqtts://h:8883"),
+            ("MQTTS://me:secret@h:1884/", "mqtts://h:1884"),
+            ("ssl://[::1]", "mqtts://[::1]:8883"),
+            ("tls://[fe80::1%25eth0]", "mqtts://[fe80::1%25eth0]:8883"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert!(server.asks_for_tls());
+            assert_eq!(server.to_string(), expected);
+            assert_eq!(
+                server.to_string().parse::<Server>().unwrap().host(),
+                server.host()
+            );
+        }
+        assert!(!Server::new("h", 8883).unwrap().asks_for_tls());
+        assert_eq!(
+            Server::from_reference("h", true).unwrap().to_string(),
+            "mqtts://h:8883"
+        );
+    }
+
     #[test]
     fn schemes_of_missing_features_name_the_feature() {
         for (text, feature) in [
+            #[cfg(not(feature = "tls"))]
             ("mqtts://h", "tls"),
             ("ws://h/mqtt", "websocket"),
             ("wss://h", "websocket"),

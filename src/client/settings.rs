@@ -258,8 +258,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how long connecting to a server may take: name look-up and all its addresses together, and the CONNACK as
-    /// long again.
+    /// Sets how long connecting to a server may take: name look-up, all its addresses and the handshakes together, and the
+    /// CONNACK as long again.
     ///
     /// Seconds or a [`Duration`]. Defaults to 5 s.
     ///
@@ -515,6 +515,10 @@ impl Shared {
         core.username = None;
         core.password = None;
         core.dial_defaults = DialOptions::default();
+        #[cfg(feature = "tls")]
+        {
+            core.tls = super::tls::TlsSettings::default();
+        }
         core.clean_start = clean_session.into();
         core.session_expiry = None;
         core.setting_problem = None;

@@ -87,6 +87,8 @@ pub(crate) struct Core {
     pub(super) retry_first_connection: bool,
     /// How to connect, where the options of `connect` say nothing.
     pub(super) dial_defaults: DialOptions,
+    #[cfg(feature = "tls")]
+    pub(super) tls: super::tls::TlsSettings,
     pub(super) username: Option<String>,
     pub(super) password: Option<bytes::Bytes>,
     /// Where the options of `connect` say nothing.
@@ -264,6 +266,8 @@ impl Shared {
                 loop_dials: false,
                 retry_first_connection: false,
                 dial_defaults: DialOptions::default(),
+                #[cfg(feature = "tls")]
+                tls: super::tls::TlsSettings::default(),
                 username: None,
                 password: None,
                 clean_start: CleanStart::default(),

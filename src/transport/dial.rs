@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use mio::net::TcpStream;
+
 use super::cancel::Cancel;
 use super::endpoint::{Endpoint, caught};
 use super::lookup::{look_up, system_resolver};
@@ -11,6 +13,10 @@ use super::options::{Bind, Connector, DialOptions, Target};
 use super::race::race;
 use super::socket::Socket;
 use super::stream::Stream;
+#[cfg(feature = "tls")]
+use super::talk::Talk;
+#[cfg(feature = "tls")]
+use super::tls;
 #[cfg(unix)]
 use super::unix;
 use super::wait::Wait;
@@ -42,26 +48,63 @@ pub(super) fn dial_with<R>(
 where
     R: FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
 {
+    if let (Target::Custom(connector), false) = (target, options.has_layers()) {
+        // Nothing to wait for.
+        return Ok(Socket::plain(Endpoint::custom(open(connector, cancel)?)));
+    }
+    let mut wait = Wait::new(options.connect_timeout, cancel)?;
+    wait.check()?;
     let endpoint = match target {
-        Target::Tcp { host, port } => {
-            let bind = options.bind()?;
-            let mut wait = Wait::new(options.connect_timeout, cancel)?;
-            wait.check()?;
-            let mut addresses = look_up(resolver, host, *port, &mut wait)?;
-            addresses.retain(|&address| bind.fits(address));
-            if addresses.is_empty() {
-                return Err(other_family(host, bind));
-            }
-            Endpoint::Tcp(race(addresses, bind, options, &mut wait)?)
-        }
+        Target::Tcp { host, port } => Endpoint::Tcp(connect(resolver, host, *port, options, &mut wait)?),
         #[cfg(unix)]
-        Target::Unix(path) => Endpoint::Unix(unix::connect(
-            path,
-            &mut Wait::new(options.connect_timeout, cancel)?,
-        )?),
+        Target::Unix(path) => Endpoint::Unix(unix::connect(path, &mut wait)?),
         Target::Custom(connector) => Endpoint::custom(open(connector, cancel)?),
     };
+    add_layers(endpoint, target, options, &mut wait)
+}
+
+#[cfg(not(feature = "tls"))]
+fn add_layers(endpoint: Endpoint, _: &Target, _: &DialOptions, _: &mut Wait) -> io::Result<Socket> {
     Ok(Socket::plain(endpoint))
+}
+
+/// Shakes hands, if the options ask for it.
+#[cfg(feature = "tls")]
+fn add_layers(
+    mut endpoint: Endpoint,
+    target: &Target,
+    options: &DialOptions,
+    wait: &mut Wait,
+) -> io::Result<Socket> {
+    let Some(config) = &options.tls else {
+        return Ok(Socket::plain(endpoint));
+    };
+    let host = match target {
+        Target::Tcp { host, .. } => Some(host.as_str()),
+        _ => None,
+    };
+    let tls = tls::handshake(config, host, &mut Talk::new(&mut endpoint, wait)?)?;
+    Ok(Socket::tls(endpoint, tls))
+}
+
+/// Looks up the name and races its addresses.
+fn connect<R>(
+    resolver: R,
+    host: &str,
+    port: u16,
+    options: &DialOptions,
+    wait: &mut Wait,
+) -> io::Result<TcpStream>
+where
+    R: FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+{
+    let bind = options.bind()?;
+    let mut addresses = look_up(resolver, host, port, wait)?;
+    addresses.retain(|&address| bind.fits(address));
+    if addresses.is_empty() {
+        return Err(other_family(host, bind));
+    }
+    race(addresses, bind, options, wait)
 }
 
 fn open(connector: &Connector, cancel: &Cancel) -> io::Result<Arc<dyn Stream>> {

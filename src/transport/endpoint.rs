@@ -61,6 +61,17 @@ impl Endpoint {
         }
     }
 
+    /// Undoes `register`.
+    #[cfg(feature = "tls")]
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => registry.deregister(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => registry.deregister(stream),
+            Self::Custom(_) => Ok(()),
+        }
+    }
+
     /// Has `wake` called when a socket that is not pollable may have become readable or writable, and once at once.
     ///
     /// `wake` runs on whatever thread the stream uses, also inside `read` and `write`: it must not take a lock that is

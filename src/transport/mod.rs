@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A [`Socket`] is an endpoint (TCP, a unix socket, a stream of the user's own) and the layers that change the bytes on
-//! their way. A proxy is one more step of [`dial()`], under the same deadline and the same [`Cancel`].
+//! their way. Their handshakes are steps of [`dial()`], under the same deadline and the same [`Cancel`].
 
 mod cancel;
 mod dial;
@@ -21,8 +21,12 @@ mod options;
 mod race;
 mod socket;
 mod stream;
+#[cfg(feature = "tls")]
+mod talk;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(unix)]
 mod unix;
 mod wait;
@@ -32,3 +36,7 @@ pub(crate) use dial::dial;
 pub(crate) use options::{Connector, DialOptions, Target};
 pub(crate) use socket::Socket;
 pub use stream::{Stream, Waker};
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsConfig;
+#[cfg(feature = "tls")]
+pub use tls::TlsOptions;

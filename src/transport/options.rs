@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::Stream;
+#[cfg(feature = "tls")]
+use super::tls::TlsConfig;
 
 /// Opens a stream of the user's own. It runs on the thread that connects and is called again for each connection.
 pub(crate) type Connector = Arc<dyn Fn() -> io::Result<Arc<dyn Stream>> + Send + Sync>;
@@ -36,7 +38,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// How to connect. Only the TCP targets look at it.
+/// How to connect. What is about TCP is for TCP targets only.
 #[derive(Clone, Debug)]
 pub(crate) struct DialOptions {
     /// The local IP address to connect from. Addresses of the other family are skipped. An empty text is no address.
@@ -51,7 +53,10 @@ pub(crate) struct DialOptions {
     /// How long written bytes may stay unacknowledged before the system ends the connection (`TCP_USER_TIMEOUT`).
     /// Ignored where the system does not have it; none and zero leave the system's default.
     pub(crate) tcp_user_timeout: Option<Duration>,
-    /// How long looking up the name and all attempts may take together.
+    /// How to speak TLS; none is without.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsConfig>>,
+    /// How long looking up the name, all attempts and the handshakes may take together.
     pub(crate) connect_timeout: Duration,
     /// How long an attempt has a lead over the next address.
     pub(crate) stagger: Duration,
@@ -65,6 +70,8 @@ impl Default for DialOptions {
             tcp_nodelay: true,
             tcp_keep_alive: None,
             tcp_user_timeout: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             connect_timeout: Duration::from_secs(5),
             // The value that RFC 8305 recommends.
             stagger: Duration::from_millis(250),
@@ -73,6 +80,14 @@ impl Default for DialOptions {
 }
 
 impl DialOptions {
+    /// Whether something is to change the bytes on their way.
+    pub(super) fn has_layers(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// Where to connect from.
     ///
     /// # Errors

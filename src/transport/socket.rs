@@ -10,6 +10,8 @@ use std::time::Duration;
 use mio::{Registry, Token};
 
 use super::endpoint::Endpoint;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 
 /// A connected byte stream that never blocks, except in its two `wait_*` methods.
 ///
@@ -17,12 +19,36 @@ use super::endpoint::Endpoint;
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) endpoint: Endpoint,
+    layer: Layer,
+}
+
+/// What changes the bytes on their way: plain bytes on the client's side, those of the wire on the endpoint's.
+///
+/// Each has the methods `read`, `write_vectored` and `shutdown_write` as the socket describes them, and keeps to itself
+/// how the thread that reads and the one that writes share its state.
+#[derive(Debug)]
+enum Layer {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(Box<Tls>),
 }
 
 impl Socket {
     /// A connection without layers.
     pub(super) fn plain(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self {
+            endpoint,
+            layer: Layer::Plain,
+        }
+    }
+
+    /// A connection with TLS, whose handshake is over.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(endpoint: Endpoint, tls: Tls) -> Self {
+        Self {
+            endpoint,
+            layer: Layer::Tls(Box::new(tls)),
+        }
     }
 
     // ---- readiness ----
@@ -69,7 +95,11 @@ impl Socket {
     ///
     /// `WouldBlock` if nothing has; never `Interrupted`; anything else is the end of the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.endpoint.read(buffer)
+        match &self.layer {
+            Layer::Plain => self.endpoint.read(buffer),
+            #[cfg(feature = "tls")]
+            Layer::Tls(tls) => tls.read(&self.endpoint, buffer),
+        }
     }
 
     /// Writes as much of `bytes`, of which there are some, as there is room for. Never 0.
@@ -80,7 +110,11 @@ impl Socket {
     ///
     /// As for [`write_vectored`](Self::write_vectored).
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.endpoint.write(bytes)
+        match &self.layer {
+            Layer::Plain => self.endpoint.write(bytes),
+            #[cfg(feature = "tls")]
+            Layer::Tls(tls) => tls.write_vectored(&self.endpoint, &[IoSlice::new(bytes)]),
+        }
     }
 
     /// Writes as much of `slices`, in their order, as there is room for. Never 0 unless they are all empty.
@@ -91,12 +125,20 @@ impl Socket {
     ///
     /// `WouldBlock` if there is no room; never `Interrupted`; anything else is the end of the connection.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.endpoint.write_vectored(slices)
+        match &self.layer {
+            Layer::Plain => self.endpoint.write_vectored(slices),
+            #[cfg(feature = "tls")]
+            Layer::Tls(tls) => tls.write_vectored(&self.endpoint, slices),
+        }
     }
 
     /// Tells the peer that nothing more will come; reading goes on.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.endpoint.shutdown_write()
+        match &self.layer {
+            Layer::Plain => self.endpoint.shutdown_write(),
+            #[cfg(feature = "tls")]
+            Layer::Tls(tls) => tls.shutdown_write(&self.endpoint),
+        }
     }
 
     // ---- who is connected ----

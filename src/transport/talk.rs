@@ -1,0 +1,68 @@
+//! Talking to a peer while dialling: blocks, within the deadline and until cancelled.
+
+use std::io;
+use std::sync::Arc;
+
+use mio::Token;
+
+use super::endpoint::Endpoint;
+use super::wait::Wait;
+
+/// An endpoint that blocks in `read` and `write_all`, as long as one attempt to connect may take.
+#[derive(Debug)]
+pub(super) struct Talk<'a> {
+    endpoint: &'a mut Endpoint,
+    wait: &'a mut Wait,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(endpoint: &'a mut Endpoint, wait: &'a mut Wait) -> io::Result<Self> {
+        endpoint.register(wait.registry(), Token(0))?;
+        // Whoever becomes the owner of the endpoint sets another.
+        let waker = Arc::downgrade(wait.waker());
+        endpoint.set_waker(Arc::new(move || {
+            if let Some(waker) = waker.upgrade() {
+                let _ = waker.wake();
+            }
+        }));
+        Ok(Self { endpoint, wait })
+    }
+
+    /// Reads what has arrived, at least something; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `Interrupted` if cancelled, `TimedOut` after the deadline; those of the endpoint.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait.check()?;
+        loop {
+            match self.endpoint.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(self.wait.next(None)?),
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.endpoint.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(self.wait.next(None)?),
+                Err(error) => return Err(error),
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Talk<'_> {
+    fn drop(&mut self) {
+        // Fails only for what was never registered.
+        let _ = self.endpoint.deregister(self.wait.registry());
+    }
+}

@@ -1,0 +1,353 @@
+//! The state of a TLS connection and the bytes around it.
+
+use std::io::{self, IoSlice};
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
+
+use super::failure::Failure;
+use crate::transport::endpoint::Endpoint;
+
+/// So much is encrypted at once: four records of the largest size.
+const CHUNK: usize = 64 * 1024;
+
+/// The room to read into: at first, and at most. A record has up to 16 KiB and a little more.
+const ROOM: Range<usize> = 4 * 1024..64 * 1024;
+
+/// The state of a TLS connection and the bytes around it.
+pub(super) struct Records {
+    connection: UnbufferedClientConnection,
+    /// Who is at the other end, for errors.
+    name: String,
+    /// What has arrived stands in `filled`. The rest is with the reader while it reads.
+    incoming: BytesMut,
+    filled: Range<usize>,
+    /// Whether the last read left no room.
+    crowded: bool,
+    /// Decrypted, and not taken yet.
+    plain: Vec<u8>,
+    plain_taken: usize,
+    /// Records that the other side's caused: handshake and alerts. They leave with the next write.
+    replies: Vec<u8>,
+    /// Records to be written.
+    pub(super) outgoing: Outgoing,
+    /// So many plain bytes are in `outgoing`, and the writer does not know yet.
+    pub(super) ahead: usize,
+    /// `outgoing` is with the writer.
+    pub(super) writing: bool,
+    closed: bool,
+    failure: Option<Failure>,
+    goodbye_said: bool,
+}
+
+/// What the connection is ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// A record was decrypted into `plain`.
+    Record,
+    /// To encrypt.
+    Write,
+    /// For nothing until more has arrived.
+    Blocked,
+}
+
+impl Records {
+    pub(super) fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, rustls::Error> {
+        let text = name.to_str().into_owned();
+        Ok(Self {
+            connection: UnbufferedClientConnection::new(config, name)?,
+            name: text,
+            incoming: BytesMut::new(),
+            filled: 0..0,
+            crowded: false,
+            plain: Vec::new(),
+            plain_taken: 0,
+            replies: Vec::new(),
+            outgoing: Outgoing::default(),
+            ahead: 0,
+            writing: false,
+            closed: false,
+            failure: None,
+            goodbye_said: false,
+        })
+    }
+
+    // ---- from the peer ----
+
+    /// Decrypts into `buffer`, as much as there is; less than its size if nothing is left.
+    pub(super) fn decrypt(&mut self, buffer: &mut [u8]) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.take_plain(buffer.get_mut(count..).unwrap_or_default());
+            if count == buffer.len() || self.step() != Some(Ready::Record) {
+                return count;
+            }
+        }
+    }
+
+    /// Moves what is decrypted to `buffer`.
+    fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
+        let left = self.plain.get(self.plain_taken..).unwrap_or_default();
+        let count = left.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), left.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.plain_taken += count;
+        if self.plain_taken == self.plain.len() {
+            self.plain.clear();
+            self.plain_taken = 0;
+        }
+        count
+    }
+
+    /// Handles what has arrived up to the next record of plain bytes; `None` after a failure.
+    pub(super) fn step(&mut self) -> Option<Ready> {
+        if self.failure.is_some() {
+            return None;
+        }
+        loop {
+            let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
+            let status = self.connection.process_tls_records(arrived);
+            let mut discard = status.discard;
+            let mut ready = None;
+            match status.state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(Ok(record)) = traffic.next_record() {
+                        self.plain.extend_from_slice(record.payload);
+                        discard += record.discard;
+                    }
+                    ready = Some(Ready::Record);
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    let start = self.replies.len();
+                    let mut written = data.encode(&mut []);
+                    if let Err(EncodeError::InsufficientSize(size)) = &written {
+                        self.replies.resize(start + size.required_size, 0);
+                        written = data.encode(self.replies.get_mut(start..).unwrap_or_default());
+                    }
+                    self.replies.truncate(start + written.unwrap_or(0));
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::WriteTraffic(_)) => ready = Some(Ready::Write),
+                Ok(ConnectionState::PeerClosed | ConnectionState::Closed) if !self.closed => {
+                    self.closed = true
+                }
+                Ok(_) => ready = Some(Ready::Blocked),
+                Err(error) => self.failure = Some(Failure::new(error, &self.name)),
+            }
+            self.discard(discard);
+            if self.failure.is_some() {
+                self.keep_alert();
+                return None;
+            }
+            if ready.is_some() {
+                return ready;
+            }
+        }
+    }
+
+    fn discard(&mut self, count: usize) {
+        // Not back to the front if nothing is left: the reader may be filling the room behind it.
+        self.filled.start = (self.filled.start + count).min(self.filled.end);
+    }
+
+    /// After a failure: what tells the peer of it. The library has it ready for the next call, and for that alone.
+    fn keep_alert(&mut self) {
+        let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
+        let status = self.connection.process_tls_records(arrived);
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
+            let mut alert = [0; 512];
+            let count = data.encode(&mut alert).unwrap_or(0);
+            self.replies
+                .extend_from_slice(alert.get(..count).unwrap_or_default());
+        }
+    }
+
+    /// What tells the peer of a failure, if nothing stands before it.
+    pub(super) fn take_alert(&mut self) -> Vec<u8> {
+        if self.writing || !self.outgoing.is_empty() {
+            return Vec::new();
+        }
+        mem::take(&mut self.replies)
+    }
+
+    /// Why the connection can no longer be used.
+    pub(super) fn failure(&mut self) -> Option<io::Error> {
+        self.failure.as_ref().map(Failure::to_error)
+    }
+
+    /// The endpoint failed, but not all that came before it was taken.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.failure.get_or_insert(Failure::Io(error));
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The endpoint has no more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Room to read into; to be given back.
+    pub(super) fn take_room(&mut self) -> BytesMut {
+        let waiting = self.filled.len();
+        let mut size = self.incoming.len().max(ROOM.start);
+        if self.crowded && size < ROOM.end || waiting > size / 2 {
+            size *= 2;
+        }
+        if size > self.incoming.len() {
+            let mut larger = BytesMut::zeroed(size);
+            if let (Some(to), Some(from)) =
+                (larger.get_mut(..waiting), self.incoming.get(self.filled.clone()))
+            {
+                to.copy_from_slice(from);
+            }
+            self.incoming = larger;
+        } else if self.filled.start > 0 {
+            self.incoming.copy_within(self.filled.clone(), 0);
+        }
+        self.filled = 0..waiting;
+        self.incoming.split_off(waiting)
+    }
+
+    /// The room of `take_room`, with `count` bytes that have arrived.
+    pub(super) fn give_back(&mut self, room: BytesMut, count: usize) {
+        self.crowded = count == room.len();
+        // Puts together what was split: nothing is copied.
+        self.incoming.unsplit(room);
+        self.filled.end += count;
+    }
+
+    // ---- to the peer ----
+
+    /// Encrypts the first bytes of `slices` into `outgoing`, which is empty.
+    pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        while self.step() == Some(Ready::Record) {}
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        self.outgoing.append(&mut self.replies);
+        let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
+        let status = self.connection.process_tls_records(arrived);
+        let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let mut left = CHUNK;
+        for slice in slices {
+            let part = slice.get(..left.min(slice.len())).unwrap_or_default();
+            self.outgoing
+                .encode(part.len(), |room| traffic.encrypt(part, room))?;
+            self.ahead += part.len();
+            left -= part.len();
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Encrypts what says that nothing more will come, unless something else is on its way: a peer that closes first, while
+    /// another thread still writes, gets none.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.writing || !self.outgoing.is_empty() || mem::replace(&mut self.goodbye_said, true) {
+            return;
+        }
+        while self.step() == Some(Ready::Record) {}
+        self.outgoing.append(&mut self.replies);
+        let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
+        let status = self.connection.process_tls_records(arrived);
+        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
+            let _ = self.outgoing.encode(0, |room| traffic.queue_close_notify(room));
+        }
+    }
+
+    /// The records that the handshake has for the peer.
+    pub(super) fn take_replies(&mut self) -> Vec<u8> {
+        mem::take(&mut self.replies)
+    }
+
+    pub(super) fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
+    pub(super) fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    pub(super) fn version(&self) -> Option<rustls::ProtocolVersion> {
+        self.connection.protocol_version()
+    }
+}
+
+/// Records to be written. The memory is used again.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    memory: Vec<u8>,
+    unwritten: Range<usize>,
+}
+
+impl Outgoing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
+    fn append(&mut self, records: &mut Vec<u8>) {
+        if self.is_empty() {
+            self.unwritten = 0..0;
+        }
+        if !records.is_empty() {
+            let end = self.unwritten.end;
+            self.memory.truncate(end);
+            self.memory.extend_from_slice(records);
+            self.unwritten.end += records.len();
+            records.clear();
+        }
+    }
+
+    /// Has `encode` put records behind those that are there, for `size` plain bytes.
+    fn encode(
+        &mut self,
+        size: usize,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+    ) -> io::Result<()> {
+        // What the records of one size need in addition.
+        let mut needed = size + size / 256 + 256;
+        loop {
+            let end = self.unwritten.end;
+            if self.memory.len() < end + needed {
+                self.memory.resize(end + needed, 0);
+            }
+            match encode(self.memory.get_mut(end..).unwrap_or_default()) {
+                Ok(count) => {
+                    self.unwritten.end += count;
+                    return Ok(());
+                }
+                Err(EncryptError::InsufficientSize(size)) if size.required_size > needed => {
+                    needed = size.required_size;
+                }
+                Err(error) => return Err(io::Error::other(error.to_string())),
+            }
+        }
+    }
+
+    /// Writes all of it.
+    pub(super) fn write_to(&mut self, endpoint: &Endpoint) -> io::Result<()> {
+        while let Some(rest) = self
+            .memory
+            .get(self.unwritten.clone())
+            .filter(|rest| !rest.is_empty())
+        {
+            self.unwritten.start += endpoint.write(rest)?;
+        }
+        Ok(())
+    }
+}

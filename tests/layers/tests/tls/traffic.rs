@@ -1,0 +1,131 @@
+//! What goes through.
+
+use std::thread;
+
+use callmq::client as mqtt;
+use layers::PATIENCE;
+use layers::front::{Event, Settings, TLS12, TLS13};
+
+use crate::{Bench, messages};
+
+/// A payload that shows where it was cut or mixed up.
+fn pattern(size: usize, seed: usize) -> Vec<u8> {
+    (0..size)
+        .map(|index| (index / 7 * 31 + index + seed) as u8)
+        .collect()
+}
+
+#[test]
+fn messages_of_every_size_go_both_ways_in_both_versions() {
+    for versions in [TLS12, TLS13] {
+        let bench = Bench::with(|settings| Settings { versions, ..settings });
+        let client = mqtt::Client::new("sizes");
+        client.tls_set(bench.options()).unwrap();
+        let messages = messages(&client);
+        client.loop_start().unwrap();
+        client.connect_and_wait(bench.url(), PATIENCE).unwrap();
+        client.subscribe(("t", 2)).unwrap().wait(PATIENCE).unwrap();
+        for (number, size) in [0, 1, 100, 16_384, 16_385, 40_000, 65_536, 1_000_000, 5_000_000]
+            .into_iter()
+            .enumerate()
+        {
+            let payload = pattern(size, number);
+            client
+                .publish_with("t", &payload, (number % 3) as u8, false)
+                .unwrap();
+            let message = messages.recv_timeout(PATIENCE).unwrap();
+            assert!(message.payload == payload[..], "{size}");
+        }
+        client.disconnect().unwrap();
+        client.loop_stop().unwrap();
+    }
+}
+
+#[test]
+fn without_a_loop_calls_write_at_once() {
+    let bench = Bench::new();
+    let client = mqtt::Client::new("no-loop");
+    client.tls_set(bench.options()).unwrap();
+    client.connect_and_wait(bench.url(), PATIENCE).unwrap();
+    let info = client.publish("t", "x").unwrap();
+    assert!(info.is_published());
+    let large = client.publish_with("t", pattern(3_000_000, 0), 1, false).unwrap();
+    large.wait_for_publish(PATIENCE).unwrap();
+    client.disconnect().unwrap();
+    bench.front.handshake();
+    assert!(matches!(bench.front.next(), Event::Closed { properly: true }));
+}
+
+#[test]
+fn both_directions_flooded_from_several_threads() {
+    const THREADS: usize = 4;
+    const EACH: usize = 3_000;
+    // New keys again and again: each side has to tell the other.
+    let bench = Bench::with(|settings| Settings {
+        new_keys_after: Some(100_000),
+        ..settings
+    });
+    let client = mqtt::Client::builder("flood").output_limit(64 * 1024).build();
+    client.tls_set(bench.options()).unwrap();
+    let messages = messages(&client);
+    client.loop_start().unwrap();
+    client.connect_and_wait(bench.url(), PATIENCE).unwrap();
+    client.subscribe(("flood/#", 1)).unwrap().wait(PATIENCE).unwrap();
+    let senders: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let client = client.clone();
+            thread::spawn(move || {
+                for number in 0..EACH {
+                    let mut payload = (number as u32).to_be_bytes().to_vec();
+                    payload.extend(pattern(number % 500 * 3, number));
+                    client
+                        .publish_with(format!("flood/{thread}"), payload, 1, false)
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut next = [0; THREADS];
+    for _ in 0..THREADS * EACH {
+        let message = messages.recv_timeout(PATIENCE).unwrap();
+        let thread: usize = message.topic.strip_prefix("flood/").unwrap().parse().unwrap();
+        let number = next[thread];
+        let (head, body) = message.payload.split_at(4);
+        assert_eq!(head, (number as u32).to_be_bytes(), "in order");
+        assert!(body == pattern(number % 500 * 3, number));
+        next[thread] += 1;
+    }
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    client.disconnect().unwrap();
+    client.loop_stop().unwrap();
+}
+
+#[test]
+fn what_a_slow_server_takes_late_arrives_whole() {
+    let bench = Bench::new();
+    let receiver = mqtt::Client::new("receiver");
+    let messages = messages(&receiver);
+    receiver.loop_start().unwrap();
+    receiver.connect_and_wait(&bench.broker, PATIENCE).unwrap();
+    receiver.subscribe(("t", 0)).unwrap().wait(PATIENCE).unwrap();
+
+    let client = mqtt::Client::builder("sender").output_limit(100_000).build();
+    client.tls_set(bench.options()).unwrap();
+    client.loop_start().unwrap();
+    client.connect_and_wait(bench.url(), PATIENCE).unwrap();
+    // Far more than the sockets take at once: writes stop in the middle of records, and go on.
+    for number in 0..300 {
+        let payload = pattern(30_000 + number * 137, number);
+        client.publish_with("t", payload, 1, false).unwrap();
+    }
+    client.flush(PATIENCE).unwrap();
+    for number in 0..300 {
+        let message = messages.recv_timeout(PATIENCE).unwrap();
+        assert!(
+            message.payload == pattern(30_000 + number * 137, number)[..],
+            "{number}"
+        );
+    }
+}
