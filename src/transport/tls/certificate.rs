@@ -18,18 +18,18 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads the DER form; `None` if it is not understood.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
-        let mut outer = Reader(Reader(der).expect(SEQUENCE)?);
-        let mut fields = Reader(outer.expect(SEQUENCE)?);
+        let mut outer = Reader(Reader(der).value(SEQUENCE)?);
+        let mut fields = Reader(outer.value(SEQUENCE)?);
         if fields.peek() == Some(VERSION) {
-            fields.expect(VERSION)?;
+            fields.value(VERSION)?;
         }
-        fields.expect(INTEGER)?;
-        fields.expect(SEQUENCE)?;
-        let issuer = name(fields.expect(SEQUENCE)?);
-        let mut validity = Reader(fields.expect(SEQUENCE)?);
+        fields.value(INTEGER)?;
+        fields.value(SEQUENCE)?;
+        let issuer = name(fields.value(SEQUENCE)?);
+        let mut validity = Reader(fields.value(SEQUENCE)?);
         let not_before = validity.time()?;
         let not_after = validity.time()?;
-        let subject = name(fields.expect(SEQUENCE)?);
+        let subject = name(fields.value(SEQUENCE)?);
         Some(Self {
             subject,
             issuer,
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The contents of the next value, which has this tag.
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    fn value(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|value| value.0 == tag).map(|value| value.1)
     }
 
@@ -125,10 +125,10 @@ impl<'a> Reader<'a> {
 fn name(der: &[u8]) -> String {
     let mut parts = Vec::new();
     let mut sets = Reader(der);
-    while let Some(set) = sets.expect(SET) {
-        let part = Reader(set).expect(SEQUENCE).and_then(|attribute| {
+    while let Some(set) = sets.value(SET) {
+        let part = Reader(set).value(SEQUENCE).and_then(|attribute| {
             let mut attribute = Reader(attribute);
-            let kind = match attribute.expect(OBJECT_IDENTIFIER)? {
+            let kind = match attribute.value(OBJECT_IDENTIFIER)? {
                 [0x55, 0x04, 0x03] => "CN",
                 [0x55, 0x04, 0x0A] => "O",
                 [0x55, 0x04, 0x0B] => "OU",
