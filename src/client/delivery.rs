@@ -171,20 +171,22 @@ impl Shared {
 
     /// Acknowledges the message, with others or by itself.
     fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
-        driver.acks.push(ticket);
+        if self.acks.is_full() {
+            self.acknowledge(driver);
+        }
+        self.acks.push(ticket);
         // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
-        let late = driver.acks.len() >= driver.acks_unseen && {
+        let count = self.acks.len();
+        let late = count >= driver.acks_unseen && {
             let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
-            driver.acks_unseen = if late {
-                1
-            } else {
-                driver.acks.len() + ACKS_PER_LOOK
-            };
+            driver.acks_unseen = if late { 1 } else { count + ACKS_PER_LOOK };
             late
         };
         if late || driver.prompt_acks {
             self.acknowledge(driver);
             drop(self.flush(self.lock()));
+        } else if !driver.batch.is_empty() || driver.plain > 0 {
+            self.watch_acks();
         }
     }
 
@@ -246,17 +248,15 @@ impl Shared {
 
     /// Acknowledges the messages that were handed out, in one go.
     pub(super) fn acknowledge(&self, driver: &mut Driver) {
-        if driver.acks.is_empty() {
+        if self.acks.len() == 0 {
             return;
         }
         let now = self.now();
         driver.acknowledged = now;
         driver.acks_unseen = driver.acks_unseen.min(ACKS_PER_LOOK);
         let mut core = self.lock();
-        for ticket in driver.acks.drain(..) {
-            // Fails where the connection has ended meanwhile: the server will send the message again.
-            let _ = core.session.acknowledge(now, ticket);
-        }
+        self.put_acks(&mut core, now);
+        self.acks.clear();
     }
 }
 

@@ -29,7 +29,7 @@ impl Shared {
         }
         if driver.batch.is_empty() && driver.plain == 0 && !self.next_batch(driver) {
             // A message that waited for room may have been the last.
-            let waited = !driver.acks.is_empty();
+            let waited = self.acks.len() > 0;
             self.acknowledge(driver);
             return waited;
         }

@@ -18,7 +18,7 @@ use super::shared::{Closing, Core, Happening, Shared};
 use super::{DisconnectReason, Message};
 use crate::codec::{Decoder, Packet, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result, TlsError, TlsReason};
-use crate::session::{AckTicket, Event, Link, TimedOut};
+use crate::session::{Event, Link, TimedOut};
 use crate::transport::Socket;
 
 /// The waker's token; connections have their epoch.
@@ -51,12 +51,10 @@ pub(crate) struct Driver {
     pub(super) batch: VecDeque<Event>,
     /// So many messages may be taken straight from the input after the batch, see `Shared::next_plain`.
     pub(super) plain: usize,
-    /// Messages to acknowledge when the batch is handed out.
-    pub(super) acks: Vec<AckTicket>,
     pub(super) matching: Vec<Arc<FilterSlot>>,
     /// When messages were acknowledged last.
     pub(super) acknowledged: Instant,
-    /// The clock is not read before there are so many of them.
+    /// The clock is not read before there are so many to acknowledge.
     pub(super) acks_unseen: usize,
     /// Acknowledge each message at once.
     pub(super) prompt_acks: bool,
@@ -80,7 +78,6 @@ impl Default for Driver {
             undecoded: false,
             batch: VecDeque::new(),
             plain: 0,
-            acks: Vec::new(),
             matching: Vec::new(),
             acknowledged: Instant::now(),
             acks_unseen: 1,
@@ -214,7 +211,6 @@ impl Driver {
     pub(super) fn reset(&mut self) {
         self.batch.clear();
         self.waiting = None;
-        self.acks.clear();
         self.input.clear();
         self.undecoded = false;
         self.plain = 0;

@@ -2,13 +2,14 @@
 //!
 //! One thread for the whole process, started with the first loop. It sleeps until the keep alive of a client is due;
 //! where the loop is in a callback then, it sends the PINGREQ in its place. A client whose loop is free pings by itself.
+//! Likewise it writes what others have published meanwhile, and acknowledges what was handed out before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::shared::Shared;
+use super::shared::{Core, Shared};
 
 /// The loop gets this much time beyond the deadline before it is taken to be busy.
 const GRACE: Duration = Duration::from_millis(100);
@@ -111,7 +112,7 @@ fn run() {
 }
 
 impl Shared {
-    /// Sends a PINGREQ if one is due and the loop is busy with a callback. Returns when to look again.
+    /// Does what the loop would do if it were not in a callback. Returns when to look again.
     fn keep_alive(self: &Arc<Self>) -> Option<Instant> {
         let now = self.now();
         let wanted = self.flush_wanted.swap(false, Ordering::AcqRel);
@@ -123,6 +124,12 @@ impl Shared {
         } else if wanted {
             core = self.flush(core);
         }
+        let (core, acks) = self.look_after_acks(core, now);
+        [self.ping_for_loop(core, now), acks].into_iter().flatten().min()
+    }
+
+    /// Sends a PINGREQ if one is due and the loop is busy with a callback. Returns when to look again.
+    fn ping_for_loop<'a>(&'a self, mut core: MutexGuard<'a, Core>, now: Instant) -> Option<Instant> {
         if !core.is_connected() || core.running.is_none() {
             return None;
         }

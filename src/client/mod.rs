@@ -39,6 +39,7 @@
 //!
 //! With an older version, what only MQTT 5.0 has is refused with an error that names it, before anything is sent.
 
+mod acks;
 mod authentication;
 mod backoff;
 mod builder;

@@ -489,6 +489,7 @@ impl Shared {
             return Err(Error::InvalidState("not while a network loop runs"));
         };
         driver.reset();
+        self.acks.clear();
         self.callbacks.filters.forget_subscriptions();
         self.close_quietly(&mut core);
         drop(core);

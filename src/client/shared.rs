@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use mio::Registry;
 
+use super::acks::Acks;
 use super::authentication::Ended;
 use super::backoff::Backoff;
 use super::callbacks::Callbacks;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(super) changed: Condvar,
     pub(super) callbacks: Callbacks,
     pub(super) requests: Requests,
+    pub(super) acks: Acks,
     pub(super) time: TimeSource,
     /// Wakes the driver out of its poll.
     pub(super) waker: OnceLock<Arc<mio::Waker>>,
@@ -117,6 +119,8 @@ pub(crate) struct Core {
     /// When the present connection was accepted.
     pub(super) accepted_at: Option<Instant>,
     pub(super) writing: Writing,
+    /// When the keep-alive thread acknowledges what waits behind a callback.
+    pub(super) acks_due: Option<Instant>,
     /// Threads that wait for `Shared::changed`.
     pub(super) waiters: usize,
     /// Calls that are loops themselves, and wait for the driver.
@@ -297,6 +301,7 @@ impl Shared {
                     held: 0,
                     stalled: false,
                 },
+                acks_due: None,
                 waiters: 0,
                 loops_waiting: 0,
                 driver_waits: false,
@@ -313,6 +318,7 @@ impl Shared {
             changed: Condvar::new(),
             callbacks: Callbacks::default(),
             requests: Requests::new(),
+            acks: Acks::new(),
             time,
             waker: OnceLock::new(),
             registry: OnceLock::new(),

@@ -128,6 +128,24 @@ pub(crate) struct AckTicket {
     qos: QoS,
 }
 
+impl AckTicket {
+    /// The ticket as numbers, to be kept in atomic ones.
+    pub(crate) fn to_words(self) -> [u64; 2] {
+        let low = u64::from(self.packet_id) << 8 | u64::from(u8::from(self.qos));
+        [self.sequence, u64::from(self.connection) << 32 | low]
+    }
+
+    pub(crate) fn from_words([sequence, word]: [u64; 2]) -> Self {
+        let [.., high, low, qos] = word.to_be_bytes();
+        Self {
+            connection: (word >> 32) as u32,
+            sequence,
+            packet_id: u16::from_be_bytes([high, low]),
+            qos: QoS::try_from(qos).unwrap_or_default(),
+        }
+    }
+}
+
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {

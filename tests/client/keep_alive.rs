@@ -6,7 +6,9 @@ use callmq::client::{self as mqtt, DisconnectReason, Error};
 use callmq::testing::Broker;
 use crossbeam_channel::bounded;
 
-use crate::support::{Bench, Events, PATIENCE, Peer, bad_argument, connect_to, running_with_peer};
+use crate::support::{
+    Bench, Events, PATIENCE, Peer, ack_packet, bad_argument, connect_to, publish_packet, running_with_peer,
+};
 
 fn pings(bench: &Bench) -> usize {
     pings_at(&bench.broker)
@@ -153,6 +155,31 @@ fn a_slow_callback_does_not_stop_the_pings() {
     leave.send(()).unwrap();
     client.loop_stop().unwrap();
     assert!(client.is_connected());
+}
+
+#[test]
+fn what_was_handed_out_is_acknowledged_while_the_next_callback_holds_the_loop() {
+    let client = mqtt::Client::new("held-up");
+    let (leave, left) = bounded::<()>(0);
+    client.on_message(move |_, message| {
+        if message.payload == "slow" {
+            let _ = left.recv_timeout(PATIENCE);
+        }
+    });
+    let (_peer, mut connection) = running_with_peer(&client);
+    // They come in one read.
+    let messages = [
+        publish_packet(0x34, "t", 1, "fast"),
+        ack_packet(0x62, 1),
+        publish_packet(0x32, "t", 2, "fast"),
+        publish_packet(0x32, "t", 3, "slow"),
+        publish_packet(0x32, "t", 4, "fast"),
+    ];
+    connection.send(&messages.concat());
+    connection.expect(&[ack_packet(0x50, 1), ack_packet(0x70, 1), ack_packet(0x40, 2)].concat());
+    leave.send(()).unwrap();
+    connection.expect(&[ack_packet(0x40, 3), ack_packet(0x40, 4)].concat());
+    assert_eq!(client.stats().unacknowledged, 0);
 }
 
 #[test]
