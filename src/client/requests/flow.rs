@@ -51,6 +51,11 @@ impl Shared {
                                 self.end_undelivered();
                             }
                         }
+                        Err(Error::NotConnected) => {
+                            // It ended just now; what becomes of the request is decided where that is told.
+                            self.requests.table().hold_again(key, message);
+                            return;
+                        }
                         Err(error) => {
                             let finished = self.requests.table().finish(key, Err(error));
                             self.tell_finished(finished.into_iter().collect());

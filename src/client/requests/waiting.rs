@@ -229,6 +229,18 @@ impl Table {
         Some((key, *message))
     }
 
+    /// The connection ended before the session had taken a request: it waits for the next one.
+    pub(super) fn hold_again(&mut self, key: Key, mut message: Message) {
+        // It may have been given up meanwhile.
+        if let Some(request) = self.waiting.get_mut(&key) {
+            message.properties.remove(RESPONSE_TOPIC);
+            message.properties.remove(CORRELATION_DATA);
+            request.progress = Progress::Held(Box::new(message));
+            let place = self.held.partition_point(|held| *held < key);
+            self.held.insert(place, key);
+        }
+    }
+
     /// The session has accepted a request. Whether its message has ended meanwhile, and not well: the queue's policy may
     /// have dropped it.
     pub(super) fn sent(&mut self, key: Key, info: MessageInfo, qos: QoS, epoch: u64) -> bool {
@@ -374,6 +386,10 @@ impl Table {
     }
 }
 
+/// Identifiers of properties (MQTT 5.0, table 2-4).
+const RESPONSE_TOPIC: u8 = 0x08;
+const CORRELATION_DATA: u8 = 0x09;
+
 /// The first levels of a response topic that neither the application nor the server has named.
 const PREFIX: &str = "callmq/response";
 
@@ -435,6 +451,35 @@ mod tests {
         }
         assert!(matches!(one.response(response(&topic, &first)), Response::Taken));
         assert_eq!(one.late, 4);
+    }
+
+    #[test]
+    fn a_request_that_could_not_leave_is_held_again_in_its_order() {
+        let mut table = Table::new();
+        let mut add = |payload| {
+            let message = Message::new("t", payload).properties(Property::MessageExpiryInterval(5).into());
+            table.add(message, None, Waiter::Call(None)).unwrap()
+        };
+        let keys = [add("1"), add("2"), add("3")];
+        table.make_topic("me");
+        let (first, second) = (table.next_held().unwrap(), table.next_held().unwrap());
+        table.hold_again(second.0, second.1);
+        table.hold_again(first.0, first.1.clone());
+        // The topic may be another one by then.
+        table.choose(TopicName::from_checked("mine"));
+        table.make_topic("me");
+        for key in keys {
+            let (held, message) = table.next_held().unwrap();
+            assert_eq!(held, key);
+            let properties = &message.properties;
+            assert_eq!(
+                (properties.iter().count(), properties.response_topic()),
+                (3, Some("mine"))
+            );
+        }
+        table.forget(first.0);
+        table.hold_again(first.0, first.1);
+        assert!(table.next_held().is_none(), "given up meanwhile");
     }
 
     #[test]
