@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::codes::CleanStart;
 use super::convert::{IntoHost, IntoServer, IntoTimeout};
+use super::proxy::{IntoProxy, Proxy};
 pub use super::server::Server;
 use super::session_settings::expiry_seconds;
 use crate::codec::{Properties, ProtocolVersion};
@@ -37,6 +38,7 @@ pub struct ConnectOptions {
     tcp_nodelay: Option<bool>,
     tcp_keep_alive: Option<Duration>,
     tcp_user_timeout: Option<Duration>,
+    proxy: Option<Proxy>,
     /// The first mistake.
     problem: Option<Error>,
 }
@@ -91,6 +93,7 @@ impl ConnectOptions {
             tcp_nodelay: None,
             tcp_keep_alive: None,
             tcp_user_timeout: None,
+            proxy: None,
             problem: None,
         }
     }
@@ -240,6 +243,23 @@ impl ConnectOptions {
         })
     }
 
+    /// Connects to servers by TCP through this proxy: see [`Client::proxy_set`](super::Client::proxy_set), whose setting is
+    /// the default. [`Proxy::none`] is for connecting directly.
+    ///
+    /// ```
+    /// use callmq::client::{ConnectOptions, Proxy};
+    ///
+    /// let options = ConnectOptions::new("broker.example.com").proxy(Proxy::http("proxy", 3128));
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn proxy(self, proxy: impl IntoProxy) -> Self {
+        self.try_set(|options| {
+            options.proxy = Some(proxy.into_proxy()?);
+            Ok(())
+        })
+    }
+
     /// Returns the servers, in the order in which they are tried.
     pub fn servers(&self) -> &[Server] {
         &self.servers
@@ -259,6 +279,10 @@ impl ConnectOptions {
         self.session_expiry
     }
 
+    pub(super) fn proxy_setting(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
     pub(crate) fn connect_properties(&self) -> &Properties {
         &self.properties
     }
@@ -275,6 +299,7 @@ impl ConnectOptions {
             tcp_nodelay: self.tcp_nodelay.unwrap_or(defaults.tcp_nodelay),
             tcp_keep_alive: self.tcp_keep_alive.or(defaults.tcp_keep_alive),
             tcp_user_timeout: self.tcp_user_timeout.or(defaults.tcp_user_timeout),
+            proxy: defaults.proxy,
             #[cfg(feature = "tls")]
             tls: defaults.tls,
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),

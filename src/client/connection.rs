@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::info::WrittenBytes;
+use super::proxy::proxy_for;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
 use super::{DisconnectReason, Retry, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
@@ -69,7 +70,7 @@ impl Shared {
             let ways = servers
                 .iter()
                 .map(|server| core.way_to(server, options))
-                .collect::<Vec<_>>();
+                .collect::<Result<Vec<_>>>()?;
             (servers, ways)
         };
         let (socket, server) = dial(&servers, &ways, cancel)?;
@@ -536,16 +537,16 @@ impl Core {
     }
 
     /// How to connect to a server.
-    fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> DialOptions {
+    fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
+        let set = options.proxy_setting().or(self.proxy.as_ref());
+        let proxy = proxy_for(server, set, |name| std::env::var(name).ok())?;
         let way = options.dial_options(self.dial_defaults.clone());
-        #[cfg(feature = "tls")]
-        let way = DialOptions {
+        Ok(DialOptions {
+            proxy,
+            #[cfg(feature = "tls")]
             tls: self.tls_for(server),
             ..way
-        };
-        #[cfg(not(feature = "tls"))]
-        let _ = server;
-        way
+        })
     }
 
     /// The credentials for the next CONNECT.

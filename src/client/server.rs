@@ -242,22 +242,36 @@ fn from_path(_path: &str) -> Result<Server> {
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
 fn from_authority(text: &str, tls: bool, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
+    let default_port = if tls {
+        Server::DEFAULT_TLS_PORT
+    } else {
+        Server::DEFAULT_PORT
+    };
+    let (host, port) = authority(text, default_port, decode)?;
+    let server = Server::new(&host, port)?;
+    Ok(Server { tls, ..server })
+}
+
+/// The host and the port of these forms. Only the port is checked, and only for being a number.
+pub(super) fn authority(
+    text: &str,
+    default_port: u16,
+    decode: impl FnOnce(&str) -> Result<String>,
+) -> Result<(String, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         _ if is_ipv6(text) => (text, None),
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
     let port = match port {
-        None if tls => Server::DEFAULT_TLS_PORT,
-        None => Server::DEFAULT_PORT,
+        None => default_port,
         Some(port) if port.bytes().all(|digit| digit.is_ascii_digit()) => port.parse().unwrap_or(0),
         Some(_) => 0,
     };
-    let server = Server::new(&decode(host)?, port)?;
-    Ok(Server { tls, ..server })
+    Ok((decode(host)?, port))
 }
 
-fn check_port(port: u16) -> Result<()> {
+pub(super) fn check_port(port: u16) -> Result<()> {
     if port == 0 {
         return Err(Error::argument("port", "must be a number from 1 to 65,535"));
     }
@@ -265,7 +279,7 @@ fn check_port(port: u16) -> Result<()> {
 }
 
 /// Checks a host without its port and returns it without brackets.
-fn check_host(host: &str) -> Result<&str> {
+pub(super) fn check_host(host: &str) -> Result<&str> {
     if host.is_empty() {
         return Err(Error::argument("host", "must not be empty"));
     }
@@ -295,7 +309,7 @@ fn is_ipv6(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
-fn decoded_text(text: &str) -> Result<String> {
+pub(super) fn decoded_text(text: &str) -> Result<String> {
     String::from_utf8(percent_decoded(text)?).map_err(|_| Error::argument("url", "must be UTF-8"))
 }
 

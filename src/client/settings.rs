@@ -516,6 +516,7 @@ impl Shared {
         core.username = None;
         core.password = None;
         core.dial_defaults = DialOptions::default();
+        core.proxy = None;
         #[cfg(feature = "tls")]
         {
             core.tls = super::tls::TlsSettings::default();

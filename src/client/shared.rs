@@ -89,6 +89,7 @@ pub(crate) struct Core {
     pub(super) retry_first_connection: bool,
     /// How to connect, where the options of `connect` say nothing.
     pub(super) dial_defaults: DialOptions,
+    pub(super) proxy: Option<super::Proxy>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsSettings,
     pub(super) username: Option<String>,
@@ -270,6 +271,7 @@ impl Shared {
                 loop_dials: false,
                 retry_first_connection: false,
                 dial_defaults: DialOptions::default(),
+                proxy: None,
                 #[cfg(feature = "tls")]
                 tls: super::tls::TlsSettings::default(),
                 username: None,

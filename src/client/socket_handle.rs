@@ -16,7 +16,7 @@ impl SocketHandle {
         Self { socket }
     }
 
-    /// Returns the broker's address; `None` for a stream that has none.
+    /// Returns the broker's address, or that of the proxy in between; `None` for a stream that has none.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr()
     }

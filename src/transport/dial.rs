@@ -10,6 +10,7 @@ use super::cancel::Cancel;
 use super::endpoint::{Endpoint, caught};
 use super::lookup::{look_up, system_resolver};
 use super::options::{Bind, Connector, DialOptions, Target};
+use super::proxy;
 use super::race::race;
 use super::socket::Socket;
 use super::stream::Stream;
@@ -55,7 +56,10 @@ where
     let mut wait = Wait::new(options.connect_timeout, cancel)?;
     wait.check()?;
     let endpoint = match target {
-        Target::Tcp { host, port } => Endpoint::Tcp(connect(resolver, host, *port, options, &mut wait)?),
+        Target::Tcp { host, port } => match &options.proxy {
+            None => Endpoint::Tcp(connect_tcp(resolver, host, *port, options, &mut wait)?),
+            Some(proxy) => proxy::connect(resolver, proxy, (host, *port), options, &mut wait)?,
+        },
         #[cfg(unix)]
         Target::Unix(path) => Endpoint::Unix(unix::connect(path, &mut wait)?),
         Target::Custom(connector) => Endpoint::custom(open(connector, cancel)?),
@@ -88,7 +92,7 @@ fn add_layers(
 }
 
 /// Looks up the name and races its addresses.
-fn connect<R>(
+pub(super) fn connect_tcp<R>(
     resolver: R,
     host: &str,
     port: u16,

@@ -62,7 +62,6 @@ impl Endpoint {
     }
 
     /// Undoes `register`.
-    #[cfg(feature = "tls")]
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => registry.deregister(stream),

@@ -11,17 +11,17 @@
 //! ```
 //!
 //! A [`Socket`] is an endpoint (TCP, a unix socket, a stream of the user's own) and the layers that change the bytes on
-//! their way. Their handshakes are steps of [`dial()`], under the same deadline and the same [`Cancel`].
+//! their way. Their handshakes, and that of a proxy, are steps of [`dial()`], under the same deadline and the same [`Cancel`].
 
 mod cancel;
 mod dial;
 mod endpoint;
 mod lookup;
 mod options;
+mod proxy;
 mod race;
 mod socket;
 mod stream;
-#[cfg(feature = "tls")]
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -34,6 +34,7 @@ mod wait;
 pub(crate) use cancel::Cancel;
 pub(crate) use dial::dial;
 pub(crate) use options::{Connector, DialOptions, Target};
+pub(crate) use proxy::{Proxy, ProxyKind};
 pub(crate) use socket::Socket;
 pub use stream::{Stream, Waker};
 #[cfg(feature = "tls")]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use super::stream::Stream;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
@@ -53,6 +54,8 @@ pub(crate) struct DialOptions {
     /// How long written bytes may stay unacknowledged before the system ends the connection (`TCP_USER_TIMEOUT`).
     /// Ignored where the system does not have it; none and zero leave the system's default.
     pub(crate) tcp_user_timeout: Option<Duration>,
+    /// What to connect through.
+    pub(crate) proxy: Option<Arc<Proxy>>,
     /// How to speak TLS; none is without.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<TlsConfig>>,
@@ -70,6 +73,7 @@ impl Default for DialOptions {
             tcp_nodelay: true,
             tcp_keep_alive: None,
             tcp_user_timeout: None,
+            proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
             connect_timeout: Duration::from_secs(5),

@@ -26,6 +26,7 @@ mod loops;
 mod messages;
 mod one_shot;
 mod own_limits_v5;
+mod proxies;
 mod publish;
 mod queue;
 mod reconnect;

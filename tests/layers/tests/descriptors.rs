@@ -41,21 +41,27 @@ fn failed_handshakes_leave_no_descriptor_and_no_thread() {
     let attempt = |number: usize| {
         // A CA that has not signed the server's certificate.
         let stranger = mqtt::TlsOptions::new().ca_pem(Authority::new("Other CA").pem);
-        match number % 4 {
+        client
+            .proxy_set(match number % 5 {
+                4 => mqtt::Proxy::http("127.0.0.1", closing_port),
+                _ => mqtt::Proxy::none(),
+            })
+            .unwrap();
+        match number % 5 {
             0 => client.tls_set(stranger).unwrap(),
             1 => client
                 .tls_set(mqtt::TlsOptions::new().ca_pem(authority.pem.as_str()))
                 .unwrap(),
             _ => {}
         }
-        let port = match number % 4 {
+        let port = match number % 5 {
             0 => front.port(),
             1 => broker.port(),
             2 => closing_port,
             _ => silent_port,
         };
         let options = mqtt::ConnectOptions::new(("localhost", port));
-        let options = if number % 4 == 3 {
+        let options = if number % 5 == 3 {
             options.connect_timeout(0.005)
         } else {
             options
@@ -63,7 +69,7 @@ fn failed_handshakes_leave_no_descriptor_and_no_thread() {
         client.connect(options).unwrap_err();
     };
     // The first attempts pay for what the process opens once.
-    (0..4).for_each(attempt);
+    (0..5).for_each(attempt);
     let settled = || (entries("/proc/self/fd"), entries("/proc/self/task"));
     let mut before = settled();
     // The servers' sides go a moment later.
