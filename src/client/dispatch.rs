@@ -113,8 +113,10 @@ impl Shared {
         if core.happenings.is_empty() {
             if driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
-                // Publishers wait for room among the reports, too.
-                self.notify(&core);
+                if !driver.batch.is_empty() {
+                    // Publishers wait for room among the reports, too.
+                    self.notify(&core);
+                }
             }
             !driver.batch.is_empty()
         } else {

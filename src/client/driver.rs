@@ -330,7 +330,10 @@ impl Shared {
             self.requests.next_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
-        let timeout = if self.time.is_manual() {
+        let timeout = if core.driver_waits && self.news.swap(false, Ordering::Relaxed) {
+            // What is waited for may have happened since it was looked for.
+            Some(Duration::ZERO)
+        } else if self.time.is_manual() {
             // Time is moved by the test: a loop that steps does not wait, a thread looks again soon.
             Some(if core.running.is_some() {
                 Duration::from_millis(1)

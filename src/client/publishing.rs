@@ -1,5 +1,6 @@
 //! Publishing, and acknowledging what was received.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use super::info::Tracker;
@@ -363,6 +364,7 @@ impl Shared {
         match driver {
             Some(mut driver) => {
                 core.driver_waits = true;
+                self.news.store(false, Ordering::Relaxed);
                 drop(core);
                 let progress = self.turn(&mut driver, until, usize::MAX);
                 (self.release(driver), progress)

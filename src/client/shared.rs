@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(super) logger: AtomicBool,
     /// The driver is running callbacks: it writes nothing until they return.
     pub(super) in_user_code: AtomicBool,
+    /// Something has changed since the driver, which waits for it, looked; changes under the lock.
+    pub(super) news: AtomicBool,
     /// Messages that were handed out without the session, see `next_plain`.
     pub(super) plain_received: AtomicU64,
     /// A loop is asked to end: after a moment, what it has not handed out yet is left to whoever drives next.
@@ -330,6 +332,7 @@ impl Shared {
             stop_signal: Mutex::new(None),
             logger: AtomicBool::new(true),
             in_user_code: AtomicBool::new(false),
+            news: AtomicBool::new(false),
             plain_received: AtomicU64::new(0),
             hurry: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
@@ -395,6 +398,7 @@ impl Shared {
             self.changed.notify_all();
         }
         if core.driver_waits {
+            self.news.store(true, Ordering::Relaxed);
             self.wake();
         }
     }
@@ -464,6 +468,7 @@ impl Shared {
                     return Err(error);
                 }
                 core.driver_waits = true;
+                self.news.store(false, Ordering::Relaxed);
                 drop(core);
                 let progress = self.turn(&mut driver, deadline, usize::MAX);
                 core = self.release(driver);

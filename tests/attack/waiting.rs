@@ -234,6 +234,43 @@ fn flushing_while_others_publish_returns() {
     }
 }
 
+/// What a call waits for may happen just before it goes to sleep, and be the last thing to happen: once in some ten
+/// thousand times here.
+#[test]
+fn a_call_that_drives_does_not_sleep_through_what_it_waits_for() {
+    const ROUNDS: usize = 10_000;
+    const PATIENCE: Duration = Duration::from_secs(4);
+    let peer = Peer::listen();
+    let (client, mut connection) = connected(&peer);
+    let reading = thread::spawn(move || {
+        while connection
+            .packet_within(LONG)
+            .is_some_and(|packet| packet[0] != 0xe0)
+        {}
+    });
+    let round = std::sync::Barrier::new(4);
+    let mut longest = Duration::ZERO;
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    round.wait();
+                    for _ in 0..2 {
+                        client.publish("t", "x").unwrap();
+                    }
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            round.wait();
+            longest = longest.max(timed(|| client.flush(PATIENCE).unwrap()));
+        }
+    });
+    assert!(longest < PATIENCE / 2, "{longest:?}");
+    client.disconnect().unwrap();
+    reading.join().unwrap();
+}
+
 #[test]
 fn a_full_channel_is_left_at_once_in_every_way() {
     for how in ["loop_stop", "disconnect", "drop"] {
