@@ -294,9 +294,15 @@ impl Shared {
             return false;
         }
         driver.readable = true;
-        self.step(driver, usize::MAX);
-        self.go_on(driver);
-        true
+        loop {
+            self.step(driver, usize::MAX);
+            self.go_on(driver);
+            // Of what a layer keeps the user's poll would not tell.
+            let more = driver.socket.as_ref().is_some_and(|socket| socket.has_more());
+            if !more || driver.undecoded || !self.may_read(driver) {
+                return true;
+            }
+        }
     }
 
     /// Handles what was read before: it is no longer in the socket, so nobody would report it again.

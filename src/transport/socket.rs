@@ -102,6 +102,15 @@ impl Socket {
         }
     }
 
+    /// Whether another read may bring something that has left the endpoint already, so that nobody reports it.
+    pub(crate) fn has_more(&self) -> bool {
+        match &self.layer {
+            Layer::Plain => false,
+            #[cfg(feature = "tls")]
+            Layer::Tls(tls) => tls.has_more(),
+        }
+    }
+
     /// Writes as much of `bytes`, of which there are some, as there is room for. Never 0.
     ///
     /// What was not written has to come first in the next call: a layer may have encoded it already.

@@ -58,7 +58,8 @@ impl Tls {
         let mut records = self.lock();
         loop {
             count += records.decrypt(buffer.get_mut(count..).unwrap_or_default());
-            if count == buffer.len() {
+            records.has_more = count == buffer.len();
+            if records.has_more {
                 return Ok(count);
             }
             if let Some(error) = records.failure() {
@@ -92,6 +93,11 @@ impl Tls {
                 Err(error) => records.fail(error),
             }
         }
+    }
+
+    /// Whether another read may bring something that is no longer in the endpoint.
+    pub(super) fn has_more(&self) -> bool {
+        self.lock().has_more
     }
 
     /// See [`Socket::write_vectored`](super::Socket::write_vectored).

@@ -44,6 +44,8 @@ pub(super) struct Records {
     closed: bool,
     failure: Option<Failure>,
     goodbye_said: bool,
+    /// The last reader had less room than there is to be read.
+    pub(super) has_more: bool,
 }
 
 /// What the connection is ready for.
@@ -75,6 +77,7 @@ impl Records {
             closed: false,
             failure: None,
             goodbye_said: false,
+            has_more: false,
         })
     }
 
@@ -262,6 +265,9 @@ impl Records {
             return;
         }
         while self.step() == Some(Ready::Record) {}
+        if self.failure.is_some() {
+            return;
+        }
         self.outgoing.append(&mut self.replies);
         let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
         let status = self.connection.process_tls_records(arrived);

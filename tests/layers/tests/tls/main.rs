@@ -1,5 +1,7 @@
 //! The client over TLS.
 
+#[cfg(unix)]
+mod external_loop;
 mod failures;
 mod identity;
 mod settings;
