@@ -7,7 +7,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, IntoConnect, IntoPayload, IntoQos, IntoTimeout, Message, ProtocolVersion};
+use crate::client::{
+    Client, IntoConnect, IntoPayload, IntoProxy, IntoQos, IntoTimeout, Message, ProtocolVersion, Proxy,
+};
 use crate::error::{Error, Result};
 
 /// How long a job may take where nothing else is said.
@@ -23,6 +25,9 @@ pub(crate) struct Settings {
     password: Option<String>,
     will: Option<Message>,
     timeout: Option<Duration>,
+    proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::client::TlsOptions>,
     /// The first mistake.
     problem: Option<Error>,
 }
@@ -37,6 +42,9 @@ impl Default for Settings {
             password: None,
             will: None,
             timeout: Some(TIMEOUT),
+            proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             problem: None,
         }
     }
@@ -72,6 +80,17 @@ impl Settings {
         }
     }
 
+    pub(crate) fn proxy(&mut self, proxy: impl IntoProxy) {
+        if let Some(proxy) = self.valid(proxy.into_proxy()) {
+            self.proxy = Some(proxy);
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&mut self, options: impl crate::client::IntoTls) {
+        self.tls = Some(options.into_tls());
+    }
+
     pub(crate) fn timeout(&mut self, timeout: impl IntoTimeout) {
         if let Some(timeout) = self.valid(timeout.into_timeout()) {
             self.timeout = timeout;
@@ -100,6 +119,13 @@ impl Settings {
             .clean_session(self.clean_session)
             .build();
         client.username_pw_set(self.username.as_deref(), self.password.as_deref());
+        if let Some(proxy) = &self.proxy {
+            client.proxy_set(proxy)?;
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            client.tls_set(tls)?;
+        }
         if let Some(will) = &self.will {
             client.will_set_message(will)?;
         }
@@ -198,6 +224,21 @@ macro_rules! common_options {
             retain: bool,
         ) -> Self {
             self.settings.will(topic.as_ref(), payload, qos, retain);
+            self
+        }
+
+        /// Connects through this proxy: see [`Client::proxy_set`]($crate::Client::proxy_set), also for where the environment
+        /// names one.
+        pub fn proxy(mut self, proxy: impl $crate::client::IntoProxy) -> Self {
+            self.settings.proxy(proxy);
+            self
+        }
+
+        /// Speaks TLS: see [`Client::tls_set`]($crate::Client::tls_set). Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+        pub fn tls(mut self, options: impl $crate::client::IntoTls) -> Self {
+            self.settings.tls(options);
             self
         }
 

@@ -104,6 +104,27 @@ fn socks5_with_and_without_credentials_and_names() {
     assert_eq!(guarded.asked(), "me@h:1883");
 }
 
+#[test]
+fn one_call_publishes_through_a_proxy() {
+    let broker = listen();
+    let proxy = Proxy::http(broker.address());
+    callmq::publish::Options::new()
+        .proxy(proxy.url("http"))
+        .single("t", "x", "broker.invalid")
+        .unwrap();
+    assert!(proxy.asked().starts_with("CONNECT broker.invalid:1883 "));
+    let error = callmq::publish::Options::new()
+        .proxy("ftp://p")
+        .single("t", "x", &broker);
+    assert!(matches!(
+        error,
+        Err(mqtt::Error::InvalidArgument {
+            argument: "proxy",
+            ..
+        })
+    ));
+}
+
 /// The kind and the text of the error of a connection through this proxy, without the proxy's name.
 fn refused(proxy: &Proxy, url: &str) -> (ErrorKind, String) {
     let client = mqtt::Client::new("refused");

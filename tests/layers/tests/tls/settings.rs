@@ -223,3 +223,19 @@ fn the_log_of_secrets_needs_the_option_and_the_variable() {
         assert_eq!(secrets.contains("CLIENT_TRAFFIC_SECRET_0"), on);
     }
 }
+
+#[test]
+fn one_call_publishes_and_receives_over_tls() {
+    let bench = Bench::new();
+    callmq::publish::Options::new()
+        .tls(bench.options())
+        .single("t", "x", bench.url())
+        .unwrap();
+    let error = tls_error(callmq::publish::single("t", "x", bench.url()).unwrap_err());
+    assert_eq!(error.reason, TlsReason::UnknownIssuer);
+    let error = callmq::publish::Options::new()
+        .tls("/no/such/file")
+        .single("t", "x", bench.url());
+    assert_eq!(tls_error(error.unwrap_err()).reason, TlsReason::Settings);
+    assert_eq!(bench.front.handshake().server_name.as_deref(), Some("localhost"));
+}
