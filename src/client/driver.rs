@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     read_to_the_end: bool,
     /// The input may hold another complete packet.
     undecoded: bool,
+    /// Nothing has come over this connection yet.
+    unanswered: bool,
     /// What is being handed out.
     pub(super) batch: VecDeque<Event>,
     /// So many messages may be taken straight from the input after the batch, see `Shared::next_plain`.
@@ -76,6 +78,7 @@ impl Default for Driver {
             readable: false,
             read_to_the_end: false,
             undecoded: false,
+            unanswered: true,
             batch: VecDeque::new(),
             plain: 0,
             matching: Vec::new(),
@@ -114,6 +117,7 @@ impl Driver {
             before = std::mem::replace(&mut self.socket, core.socket.clone());
             self.input.clear();
             self.undecoded = false;
+            self.unanswered = true;
             self.plain = 0;
             // Its first reports may have come before we turned to it.
             self.readable = self.socket.is_some();
@@ -189,6 +193,7 @@ impl Driver {
                     self.readable = self.read_to_the_end || !socket.is_pollable();
                 }
                 self.undecoded = true;
+                self.unanswered = false;
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -397,6 +402,12 @@ impl Shared {
         }
         if let Some(reason) = ended {
             driver.readable = false;
+            let plain = driver.socket.as_ref().is_some_and(|socket| socket.is_plain_tcp());
+            if driver.unanswered && plain && core.session.link() == Link::Connecting {
+                core.note(
+                    "the server ended the connection without a word: perhaps it speaks TLS at this port",
+                );
+            }
             self.lose(&mut core, reason);
             return true;
         }

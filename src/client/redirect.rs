@@ -222,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn who_came_with_tls_is_led_on_with_tls() {
+        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, "h h:1883", true).unwrap();
+        let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
+        assert_eq!(servers, ["mqtts://h:8883", "mqtts://h:1883"]);
+    }
+
+    #[test]
     fn what_is_not_understood_is_passed_over() {
         for reference in [
             "",

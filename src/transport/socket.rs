@@ -152,6 +152,11 @@ impl Socket {
 
     // ---- who is connected ----
 
+    /// Whether this is TCP without layers.
+    pub(crate) fn is_plain_tcp(&self) -> bool {
+        matches!((&self.endpoint, &self.layer), (Endpoint::Tcp(_), Layer::Plain))
+    }
+
     /// The address on this side, if it has one.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.endpoint.local_addr()

@@ -118,6 +118,19 @@ fn the_logger_and_on_log_do_not_depend_on_each_other() {
 }
 
 #[test]
+fn a_server_that_hangs_up_without_a_word_may_speak_tls() {
+    collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || drop(listener.accept().unwrap()));
+    let client = mqtt::Client::new("hung-up");
+    client.connect_and_wait(address, PATIENCE).unwrap_err();
+    eventually("the hint is logged", || {
+        logged(Level::Warn, "perhaps it speaks TLS at this port")
+    });
+}
+
+#[test]
 fn connections_and_their_ends_are_logged_at_info() {
     collect();
     let broker = listen();

@@ -11,11 +11,10 @@ use super::verify::Ask;
 /// connected to. TLS 1.3 and 1.2 are spoken. Files are read when the options are set and looked at again at each
 /// connection, so that certificates can be replaced while the program runs.
 ///
-/// ```
+/// ```no_run
 /// use callmq::client::{Client, TlsOptions};
 ///
-/// # fn main() {
-/// # let _ = || -> callmq::Result<()> {
+/// # fn main() -> callmq::Result<()> {
 /// let client = Client::new("meter");
 /// client.tls_set(
 ///     TlsOptions::new()
@@ -26,7 +25,6 @@ use super::verify::Ask;
 /// )?;
 /// client.connect("mqtts://broker.example.com")?;
 /// # Ok(())
-/// # };
 /// # }
 /// ```
 #[derive(Clone, Default)]
