@@ -1,7 +1,7 @@
 //! The brokers that the other tests run against: found or built, started, restarted, ended.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn a_broker_with_a_password_lets_nobody_in_without(kind: BrokerKind) {
 }
 
 /// Nobody serves the port. Somebody else's test may get it for a moment.
-fn assert_gone(address: SocketAddr) {
+fn assert_gone(address: (&str, u16)) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while TcpStream::connect(address).is_ok() {
         assert!(Instant::now() < deadline, "the broker is still there");
