@@ -1,9 +1,9 @@
 //! Callbacks that fail, panic, call everything, replace themselves, and own things that misbehave when they are dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callmq::client::{Client, Error, WeakClient};
 use crossbeam_channel::{bounded, unbounded};
@@ -214,10 +214,17 @@ fn each_callback_may_call_everything() {
     client.reconnect_delay_set(0.001, 0.001).unwrap();
     client.connect_async(peer.address()).unwrap();
     client.loop_start().unwrap();
+    let all_seen = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&all_seen);
     let server = thread::spawn(move || {
-        let mut closed = 0;
-        while closed < 2 {
-            let mut connection = accept(&peer);
+        while !done.load(Ordering::Acquire) {
+            let Some(mut connection) = peer.accept_within(Duration::from_millis(100)) else {
+                continue;
+            };
+            if connection.packet_within(LONG).is_none() {
+                continue;
+            }
+            connection.send(CONNACK);
             connection.send(&publish(b"1"));
             connection.send(&publish(b"2"));
             // It closes after a while: there are callbacks for that, too.
@@ -234,12 +241,12 @@ fn each_callback_may_call_everything() {
                     },
                 }
             }
-            closed += 1;
         }
-        peer
     });
     let mut seen = std::collections::BTreeSet::new();
+    let started = Instant::now();
     while seen.len() < 9 {
+        assert!(started.elapsed() < 4 * LONG, "only {seen:?}");
         seen.insert(
             tells
                 .recv_timeout(LONG)
@@ -250,8 +257,9 @@ fn each_callback_may_call_everything() {
         let _ = client.unsubscribe("t");
         let _ = client.subscribe("t");
     }
+    all_seen.store(true, Ordering::Release);
     within(LONG, move || drop(client));
-    drop(server);
+    server.join().unwrap();
 }
 
 /// Calls the client when it is dropped.
