@@ -170,7 +170,8 @@ impl KeepAlive {
         let timers = self.timers.as_ref()?;
         match timers.waits_for {
             Waiting::ConnAck { .. } => None,
-            Waiting::Silence | Waiting::PingResp { .. } => timers.last_sent.checked_add(timers.interval?),
+            Waiting::Silence => timers.last_sent.checked_add(timers.interval?),
+            Waiting::PingResp { .. } => timers.next_ping_due(),
         }
     }
 }

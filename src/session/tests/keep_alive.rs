@@ -173,3 +173,15 @@ fn an_answer_without_a_question_is_ignored() {
     bench.receive(Packet::PingResp).unwrap();
     assert_eq!(next_deadline(&mut bench), (60 * SECOND, Ok(())));
 }
+
+#[test]
+fn a_ping_that_is_not_written_yet_is_not_asked_for_twice() {
+    let mut bench = Bench::connected(|_| {});
+    assert_eq!(next_deadline(&mut bench).1, Ok(()));
+    // Whoever looks after slow callbacks may come between the PINGREQ and its write.
+    bench.session.ping_while_busy(bench.now);
+    assert_eq!(bench.sent(), PINGREQ);
+    bench.after(60 * SECOND);
+    bench.session.ping_while_busy(bench.now);
+    assert_eq!(bench.sent(), PINGREQ);
+}
