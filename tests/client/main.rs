@@ -13,6 +13,7 @@ mod clearing;
 mod connect;
 #[cfg(unix)]
 mod custom_streams;
+mod disconnect;
 mod expiry_v5;
 mod external_loop;
 mod failing;
