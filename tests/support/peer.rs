@@ -17,7 +17,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of this")]
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -230,7 +230,7 @@ impl Connection {
             .set_read_timeout(Some(Duration::from_millis(1)))
             .unwrap();
         let still_open =
-            |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+            |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         if self.stream.read(&mut [0]).is_err_and(|error| still_open(&error)) {
             panic!(
                 "expected the end of the stream, but there was silence{}",
@@ -253,10 +253,15 @@ impl Connection {
 
     /// Sends bytes.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.note("peer  ", bytes);
-        if let Err(error) = self.stream.write_all(bytes) {
+        if let Err(error) = self.try_send(bytes) {
             panic!("cannot send: {error}{}", self.so_far());
         }
+    }
+
+    /// Sends bytes to a client that may have closed the connection by now.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.note("peer  ", bytes);
+        self.stream.write_all(bytes)
     }
 
     /// Sends bytes in pieces of `size`, each in a segment of its own.
