@@ -1,16 +1,37 @@
 // Serves MQTT on 127.0.0.1 with the broker aedes. The only argument is JSON:
-//   tcp             the port
-//   user, password  who is let in
-//   options         what aedes.createBroker takes
+//   tcp, tls          ports; those that are not there are not served
+//   unix              the path of a socket
+//   certificate, key  the files that tls needs
+//   user, password    who is let in
+//   redis             the port of a redis that keeps the sessions, and that nodes share (default: this process keeps them)
+//   options           what aedes.createBroker takes
+import fs from 'node:fs'
 import net from 'node:net'
+import tls from 'node:tls'
 import { Aedes } from 'aedes'
 
-const { tcp, user, password, options } = JSON.parse(process.argv[2])
+const given = JSON.parse(process.argv[2])
+const options = given.options ?? {}
+if (given.redis) {
+  const { default: persistence } = await import('aedes-persistence-redis')
+  const { default: emitter } = await import('mqemitter-redis')
+  options.persistence = persistence({ port: given.redis })
+  options.mq = emitter({ port: given.redis })
+}
 
 const broker = await Aedes.createBroker(options)
 broker.authenticate = (client, name, secret, done) => {
-  const known = name === user && secret?.toString() === password
+  const known = name === given.user && secret?.toString() === given.password
   done(known ? null : Object.assign(new Error('not authorized'), { returnCode: 4 }), known)
 }
 
-net.createServer(broker.handle).listen(tcp, '127.0.0.1', () => console.log('callmq: ready'))
+const listening = []
+const listen = (server, ...where) => {
+  listening.push(new Promise((resolve, reject) => server.once('error', reject).listen(...where, resolve)))
+}
+const identity = given.key && { key: fs.readFileSync(given.key), cert: fs.readFileSync(given.certificate) }
+if (given.tcp) listen(net.createServer(broker.handle), given.tcp, '127.0.0.1')
+if (given.tls) listen(tls.createServer(identity, broker.handle), given.tls, '127.0.0.1')
+if (given.unix) listen(net.createServer(broker.handle), given.unix)
+await Promise.all(listening)
+console.log('callmq: ready')

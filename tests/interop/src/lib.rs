@@ -18,7 +18,7 @@ pub mod transcript;
 pub mod vendored;
 pub mod wire;
 
-pub use brand::{Brand, Running};
+pub use brand::{Brand, Running, Way};
 pub use broker::{Broker, BrokerKind};
 pub use mosquitto::Mosquitto;
 pub use proxy::Proxy;

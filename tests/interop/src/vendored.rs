@@ -9,15 +9,20 @@ use std::{env, fs};
 
 /// The broker's path; builds it if it is not there yet.
 pub fn mosquitto() -> Result<PathBuf, String> {
-    let finished = folder()?.join("mosquitto-2.0.9");
+    let finished = folder()?.join(NAME);
     if finished.exists() {
         return Ok(finished);
     }
     // Test programs run in parallel: each builds under a name of its own, and whoever is last wins with the same file.
-    let unfinished = folder()?.join(format!("mosquitto-2.0.9.{}", std::process::id()));
+    let unfinished = folder()?.join(format!("{NAME}.{}", std::process::id()));
     compile(&source()?, &unfinished)?;
     fs::rename(&unfinished, &finished).map_err(|error| format!("cannot rename {unfinished:?}: {error}"))?;
     Ok(finished)
+}
+
+/// Whether a program is the one that is built here.
+pub fn is(program: &Path) -> bool {
+    program.ends_with(NAME)
 }
 
 /// Where the broker is built: beside the test programs, so that it goes when the target directory goes.
@@ -110,6 +115,9 @@ fn run(command: &mut Command) -> Result<String, String> {
         output.status
     ))
 }
+
+/// What the broker's file is called.
+const NAME: &str = "mosquitto-2.0.9";
 
 /// What the broker is built with.
 const DEFINES: [&str; 8] = [

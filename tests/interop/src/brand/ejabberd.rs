@@ -3,22 +3,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::CREDENTIALS;
 use super::service::{Start, program, write};
-use super::{CREDENTIALS, Ports};
+use super::way::{Listeners, Way};
 
-pub(super) fn start(folder: &Path, ports: &Ports) -> Result<Start, String> {
+pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {
     let erl = program("erl", &[])?;
     let modules = modules()?;
     let configuration = format!(
         "hosts: [localhost]
 loglevel: info
 auth_method: [internal]
+certfiles: [{:?}]
+ca_file: {:?}
 listen:
   - {{port: {}, ip: \"127.0.0.1\", module: mod_mqtt}}
+  - {{port: {}, ip: \"127.0.0.1\", module: mod_mqtt, tls: true}}
+  - {{port: \"unix:{}\", module: mod_mqtt}}
 modules:
   mod_mqtt: {{}}
 ",
-        ports.mqtt
+        listeners.key_and_certificate(),
+        listeners.ca(),
+        listeners.port(Way::Tcp),
+        listeners.port(Way::Tls),
+        listeners.socket().display(),
     );
     let (user, password) = CREDENTIALS;
     let register = format!(
@@ -45,6 +54,7 @@ modules:
             ("EJABBERD_LOG_PATH", format!("{own}/ejabberd.log")),
         ],
         ready: "user: ok",
+        servers: 1,
     })
 }
 

@@ -2,23 +2,28 @@
 //! `tests/matrix` goes through.
 //!
 //! Each is started by the test that needs it, from the package named in [`Brand::package`], on free ports of 127.0.0.1,
-//! with a configuration and a folder of its own. All let in the same user, and nobody else. To add a listener (TLS,
-//! WebSocket), add its port to [`Ports`], configure it in the broker's file, and let the matrix ask for it.
+//! with a configuration and a folder of its own, and listens for all the [ways in](Way) that it has. All let in the same
+//! user, and nobody else.
 
 mod aedes;
 mod ejabberd;
+mod mosquitto;
 mod nats;
 mod rabbitmq;
 mod service;
+mod way;
 
 use std::fmt;
 use std::path::Path;
 
 use callmq::client::ProtocolVersion::{self, V5, V31, V311};
+use callmq::client::{Client, ConnectOptions};
 
 use crate::broker::{Broker, BrokerKind};
-use crate::mosquitto::{Config, PASSWORD, USER, free_port};
+use crate::mosquitto::{PASSWORD, USER};
 use service::{Service, Start};
+use way::Listeners;
+pub use way::Way;
 
 /// A broker by its maker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +50,19 @@ impl Brand {
             Self::Ejabberd => &[V311, V5],
             Self::Nats => &[V311],
             Self::RabbitMq => &[V31, V311],
+        }
+    }
+
+    /// The ways into it that a test can take. A mosquitto that is built from source has no TLS: that needs the feature
+    /// `brokers`, as the other brokers do.
+    pub fn ways(self) -> &'static [Way] {
+        use Way::{ClientCertificate, Tcp, Tls, Unix};
+        match self {
+            Self::Mosquitto if cfg!(feature = "brokers") => &[Tcp, Tls, ClientCertificate, Unix],
+            Self::Mosquitto => &[Tcp, Unix],
+            Self::Embedded => &[Tcp],
+            Self::Ejabberd | Self::Aedes => &[Tcp, Tls, Unix],
+            Self::Nats | Self::RabbitMq => &[Tcp, Tls],
         }
     }
 
@@ -75,9 +93,17 @@ impl Brand {
     ///
     /// When it is not installed, with the command that installs it, or when it does not start, with what it said.
     pub fn start(self) -> Running {
-        let start: fn(&Path, &Ports) -> Result<Start, String> = match self {
-            Self::Mosquitto => return Running::of(self, mosquitto()),
-            Self::Embedded => return Running::of(self, BrokerKind::Embedded.start_with_password()),
+        let start: fn(&Path, &Listeners) -> Result<Start, String> = match self {
+            Self::Mosquitto => {
+                let listeners = Listeners::new();
+                let broker = mosquitto::start(&listeners, self.ways());
+                let broker = broker.unwrap_or_else(|what| panic!("{}", self.missing(&what)));
+                return Running::of(self, broker, listeners);
+            }
+            Self::Embedded => {
+                let broker = BrokerKind::Embedded.start_with_password();
+                return Running::of(self, broker, Listeners::new());
+            }
             Self::Ejabberd => ejabberd::start,
             Self::Aedes => aedes::start,
             Self::Nats => nats::start,
@@ -86,12 +112,12 @@ impl Brand {
         let mut failures = Vec::new();
         // Somebody else may take a port between our release and the broker's bind.
         for _ in 0..3 {
-            let ports = Ports::free();
-            match Service::start(&self.to_string(), |folder| start(folder, &ports)) {
+            let listeners = Listeners::new();
+            match Service::start(&self.to_string(), |folder| start(folder, &listeners)) {
                 Ok(service) => {
                     return Running {
                         brand: self,
-                        ports,
+                        listeners,
                         process: Process::Service(service),
                     };
                 }
@@ -124,28 +150,10 @@ impl fmt::Display for Brand {
     }
 }
 
-/// The ports of one broker, all free when it is started.
-#[derive(Clone, Copy, Debug)]
-struct Ports {
-    /// MQTT over TCP.
-    mqtt: u16,
-    /// What the broker needs for itself.
-    own: [u16; 2],
-}
-
-impl Ports {
-    fn free() -> Self {
-        Self {
-            mqtt: free_port(),
-            own: [free_port(), free_port()],
-        }
-    }
-}
-
 /// A broker that runs until the value is dropped.
 pub struct Running {
     brand: Brand,
-    ports: Ports,
+    listeners: Listeners,
     process: Process,
 }
 
@@ -155,13 +163,11 @@ enum Process {
 }
 
 impl Running {
-    fn of(brand: Brand, broker: Box<dyn Broker + Sync>) -> Self {
+    fn of(brand: Brand, broker: Box<dyn Broker + Sync>, mut listeners: Listeners) -> Self {
+        listeners.set_port(broker.port());
         Self {
             brand,
-            ports: Ports {
-                mqtt: broker.port(),
-                own: [0; 2],
-            },
+            listeners,
             process: Process::Own(broker),
         }
     }
@@ -173,7 +179,17 @@ impl Running {
 
     /// The port for MQTT over TCP.
     pub fn port(&self) -> u16 {
-        self.ports.mqtt
+        self.listeners.port(Way::Tcp)
+    }
+
+    /// How to connect by this way.
+    pub fn target(&self, way: Way) -> ConnectOptions {
+        self.listeners.target(way)
+    }
+
+    /// Gives a client the certificates that this way needs.
+    pub fn equip(&self, client: &Client, way: Way) {
+        self.listeners.equip(client, way);
     }
 
     /// The last of what the broker has logged.
@@ -185,16 +201,6 @@ impl Running {
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
-}
-
-/// With limits of its own, so that there is something to announce and to obey.
-fn mosquitto() -> Box<dyn Broker + Sync> {
-    let config = Config::default()
-        .password()
-        .line("max_inflight_messages 5")
-        .line("max_keepalive 60")
-        .line("max_packet_size 2000000");
-    Box::new(config.start())
 }
 
 /// The users' password, with the name that the brokers use who know no hosts.

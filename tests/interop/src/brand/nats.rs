@@ -2,33 +2,43 @@
 
 use std::path::Path;
 
+use super::CREDENTIALS;
 use super::service::{Start, program, write};
-use super::{CREDENTIALS, Ports};
+use super::way::{Listeners, Way};
 
-pub(super) fn start(folder: &Path, ports: &Ports) -> Result<Start, String> {
-    let program = program("nats-server", &["/usr/sbin"])?;
-    let (user, password) = CREDENTIALS;
-    let configuration = format!(
-        "server_name: callmq
-listen: \"127.0.0.1:{}\"
+/// A server listens for MQTT with TLS or without: there are two, which know nothing of each other.
+pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {
+    let server = program("nats-server", &["/usr/sbin"])?;
+    let [certificate, key] = listeners.certificate();
+    let secure = format!("  tls {{\n    cert_file: {certificate:?}\n    key_file: {key:?}\n  }}\n");
+    let [plain, secure] = [(Way::Tcp, ""), (Way::Tls, &secure)].map(|(way, tls)| {
+        let own = listeners.own[usize::from(way == Way::Tls)];
+        let (name, port) = (format!("nats-{own}"), listeners.port(way));
+        let (user, password) = CREDENTIALS;
+        let configuration = format!(
+            "server_name: {name}
+listen: \"127.0.0.1:{own}\"
+max_payload: 6000000
 jetstream {{
-  store_dir: \"{}\"
+  store_dir: {:?}
 }}
 mqtt {{
-  listen: \"127.0.0.1:{}\"
-}}
+  listen: \"127.0.0.1:{port}\"
+{tls}}}
 authorization {{
   users = [ {{user: {user}, password: {password}}} ]
 }}
 ",
-        ports.own[0],
-        folder.join("jetstream").display(),
-        ports.mqtt
-    );
+            folder.join(&name).display().to_string(),
+        );
+        write(folder, &format!("{name}.conf"), &configuration)
+    });
+    let server = server.display();
     Ok(Start {
-        program,
-        arguments: vec!["-c".into(), write(folder, "nats.conf", &configuration)],
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), format!("{server} -c {plain} & {server} -c {secure}")],
         environment: Vec::new(),
         ready: "Server is ready",
+        servers: 2,
     })
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::CREDENTIALS;
 use super::service::{Start, program, write};
-use super::{CREDENTIALS, Ports};
+use super::way::{Listeners, Way};
 
-pub(super) fn start(folder: &Path, ports: &Ports) -> Result<Start, String> {
+pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {
     // The script of the same name in /usr/sbin changes the user; this one does not.
     let server = "/usr/lib/rabbitmq/bin/rabbitmq-server";
     if !Path::new(server).is_file() {
@@ -13,8 +14,14 @@ pub(super) fn start(folder: &Path, ports: &Ports) -> Result<Start, String> {
     }
     let epmd = program("epmd", &["/usr/lib/erlang/bin"])?;
     let (user, password) = CREDENTIALS;
+    let [certificate, key] = listeners.certificate();
     let configuration = format!(
         "mqtt.listeners.tcp.1 = 127.0.0.1:{}
+mqtt.listeners.ssl.1 = 127.0.0.1:{}
+ssl_options.cacertfile = {}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_none
 mqtt.allow_anonymous = false
 default_user = {user}
 default_pass = {password}
@@ -22,10 +29,12 @@ listeners.tcp = none
 log.console = true
 log.file = false
 ",
-        ports.mqtt
+        listeners.port(Way::Tcp),
+        listeners.port(Way::Tls),
+        listeners.ca(),
     );
     let own = folder.display();
-    let [mapper, distribution] = ports.own;
+    let [mapper, distribution] = listeners.own;
     let command = format!(
         "{} -port {mapper} -address 127.0.0.1 & exec {server}",
         epmd.display()
@@ -57,5 +66,6 @@ log.file = false
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".into()),
         ],
         ready: "Server startup complete",
+        servers: 1,
     })
 }

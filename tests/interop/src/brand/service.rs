@@ -22,6 +22,8 @@ pub(super) struct Start {
     pub(super) environment: Vec<(&'static str, String)>,
     /// What its log says as soon as it serves.
     pub(super) ready: &'static str,
+    /// How many servers it is, each of which says so.
+    pub(super) servers: usize,
 }
 
 /// Why there is no broker.
@@ -87,10 +89,11 @@ impl Service {
         self.child = Some(child);
         let log = Arc::clone(&self.log);
         self.reader = Some(thread::spawn(move || log.read(output)));
-        if self
-            .log
-            .wait(START, |lines| lines.iter().any(|line| line.contains(start.ready)))
-        {
+        let is_ready = |lines: &[String]| {
+            let ready = lines.iter().filter(|line| line.contains(start.ready));
+            ready.count() >= start.servers
+        };
+        if self.log.wait(START, is_ready) {
             return Ok(());
         }
         Err(format!("{} said:\n{}", start.program.display(), self.log.text()))
@@ -148,6 +151,7 @@ mod tests {
                 arguments: vec!["-c".into(), script.into()],
                 environment: Vec::new(),
                 ready: "serving",
+                servers: 1,
             })
         })
     }

@@ -3,6 +3,8 @@
 use callmq::client::ProtocolVersion::{self, V5, V31, V311};
 use interop::Brand::{self, Aedes, Ejabberd, Embedded, Mosquitto, Nats, RabbitMq};
 
+use crate::Column;
+
 /// A check that a broker is known to fail.
 pub struct Known {
     pub brand: Brand,
@@ -125,8 +127,8 @@ static KNOWN: &[Known] = &[
 ];
 
 /// The known fault of a broker in a check.
-pub fn of(brand: Brand, version: ProtocolVersion, check: &str) -> Option<&'static Known> {
-    KNOWN
-        .iter()
-        .find(|known| known.brand == brand && known.check == check && known.versions.contains(&version))
+pub fn of(brand: Brand, column: Column, check: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| {
+        known.brand == brand && known.check == check && known.versions.contains(&column.version)
+    })
 }

@@ -1,7 +1,8 @@
-//! The same checks with every broker in every version of the protocol that it speaks.
+//! The same checks with every broker in every version of the protocol that it speaks and, where it matters, over every way
+//! into it.
 //!
-//! A test starts one broker and goes through its versions side by side. Each check has client ids and topics of its own,
-//! so none sees what another does. What a broker is known to get wrong, or to do without, stands in `faults.rs`, with
+//! A test starts one broker and goes through its versions and ways side by side. Each check has client ids and topics of
+//! its own, so none sees what another does. What a broker is known to get wrong, or to do without, stands in `faults.rs`, with
 //! the words that the check then fails with: a check that fails otherwise fails the test, and so does a fault that is
 //! gone. The table of results is printed whether or not the test passes.
 //!
@@ -18,14 +19,14 @@ mod subscriptions;
 mod volume;
 mod wills;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use callmq::client::ProtocolVersion::{self, V5, V31, V311};
-use interop::{Brand, Running};
+use callmq::client::ProtocolVersion::{self, V5};
+use interop::{Brand, Running, Way};
 
 use faults::Known;
 use site::{Failure, Outcome, Site};
@@ -69,13 +70,59 @@ mod others {
 struct Check {
     /// What is checked.
     name: &'static str,
-    /// In which versions there is such a thing.
-    versions: &'static [ProtocolVersion],
+    scope: Scope,
     run: fn(&Site) -> Outcome,
 }
 
-const ALL: &[ProtocolVersion] = &[V31, V311, V5];
-const ONLY_5: &[ProtocolVersion] = &[V5];
+/// Where a check is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// In every version, by TCP.
+    All,
+    /// In MQTT 5.0 only: before it there was no such thing.
+    Only5,
+    /// In every version by TCP, and in the latest by each other way in.
+    EveryWay,
+}
+
+use Scope::{All as ALL, EveryWay as EVERY_WAY, Only5 as ONLY_5};
+
+/// One column of the matrix.
+#[derive(Clone, Copy)]
+struct Column {
+    version: ProtocolVersion,
+    way: Way,
+}
+
+impl Column {
+    fn has(self, scope: Scope) -> bool {
+        match scope {
+            Scope::All => self.way == Way::Tcp,
+            Scope::Only5 => self.way == Way::Tcp && self.version == V5,
+            Scope::EveryWay => true,
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.way {
+            Way::Tcp => f.pad(&self.version.to_string()),
+            way => way.fmt(f),
+        }
+    }
+}
+
+/// The versions of a broker, and the other ways into it with the latest of them.
+fn columns(brand: Brand) -> Vec<Column> {
+    let versions = brand.versions().iter().map(|&version| (version, Way::Tcp));
+    let latest = brand.versions().last().copied().expect("it speaks one");
+    let others = brand.ways().iter().filter(|&&way| way != Way::Tcp);
+    versions
+        .chain(others.map(|&way| (latest, way)))
+        .map(|(version, way)| Column { version, way })
+        .collect()
+}
 
 /// The rows of the matrix, from all files.
 fn checks() -> Vec<Check> {
@@ -90,12 +137,12 @@ fn checks() -> Vec<Check> {
     ]
     .concat()
     .into_iter()
-    .map(|(name, versions, run)| Check { name, versions, run })
+    .map(|(name, scope, run)| Check { name, scope, run })
     .collect()
 }
 
 /// A row as the files write it.
-type Row = (&'static str, &'static [ProtocolVersion], fn(&Site) -> Outcome);
+type Row = (&'static str, Scope, fn(&Site) -> Outcome);
 
 /// What came of one check with one broker in one version.
 enum Verdict {
@@ -103,7 +150,7 @@ enum Verdict {
     /// It failed as the table of faults says it does.
     Fault(&'static Known),
     Failed(String),
-    /// The version has no such thing.
+    /// It is not for this column.
     None,
 }
 
@@ -116,15 +163,14 @@ fn run(brand: Brand) {
     let start = Instant::now();
     let broker = brand.start();
     let started = start.elapsed();
-    let checks = checks();
-    let versions = brand.versions();
-    let columns: Vec<Vec<Verdict>> = thread::scope(|scope| {
-        let threads: Vec<_> = versions
+    let (checks, columns) = (checks(), columns(brand));
+    let verdicts: Vec<Vec<Verdict>> = thread::scope(|scope| {
+        let threads: Vec<_> = columns
             .iter()
-            .map(|&version| {
+            .map(|&column| {
                 let (broker, checks) = (&broker, &checks);
                 scope.spawn(move || {
-                    let verdict = |(number, check)| verdict(broker, version, number, check);
+                    let verdict = |(number, check)| verdict(broker, column, number, check);
                     checks.iter().enumerate().map(verdict).collect()
                 })
             })
@@ -132,21 +178,18 @@ fn run(brand: Brand) {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let refusals = refusals::failures(&broker);
-    let report = report(brand, versions, &checks, &columns, [started, start.elapsed()]);
+    let report = report(brand, &columns, &checks, &verdicts, [started, start.elapsed()]);
     // Past libtest, which keeps what a passing test prints to itself.
     let _ = std::io::stderr().write_all(report.as_bytes());
-    let failures: Vec<_> = columns
+    let failures: Vec<_> = verdicts
         .iter()
-        .zip(versions)
-        .flat_map(|(column, version)| {
-            let checks = &checks;
-            column
-                .iter()
-                .zip(checks)
-                .filter_map(move |(verdict, check)| match verdict {
-                    Verdict::Failed(why) => Some(format!("{} in {version:?}: {why}", check.name)),
-                    _ => None,
-                })
+        .zip(&columns)
+        .flat_map(|(verdicts, column)| {
+            let failure = move |(verdict, check): (&Verdict, &Check)| match verdict {
+                Verdict::Failed(why) => Some(format!("{} in {column}: {why}", check.name)),
+                _ => None,
+            };
+            verdicts.iter().zip(&checks).filter_map(failure)
         })
         .chain(refusals)
         .collect();
@@ -158,8 +201,8 @@ fn run(brand: Brand) {
     );
 }
 
-fn verdict(broker: &Running, version: ProtocolVersion, number: usize, check: &Check) -> Verdict {
-    if !check.versions.contains(&version) {
+fn verdict(broker: &Running, column: Column, number: usize, check: &Check) -> Verdict {
+    if !column.has(check.scope) {
         return Verdict::None;
     }
     if let Ok(only) = std::env::var("CALLMQ_CHECK") {
@@ -167,14 +210,14 @@ fn verdict(broker: &Running, version: ProtocolVersion, number: usize, check: &Ch
             return Verdict::None;
         }
     }
-    let site = Site::new(broker, version, number);
+    let site = Site::new(broker, column, number);
     let start = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (check.run)(&site)))
         .unwrap_or_else(|_| Err(Failure::new("it panicked, see above")));
     if start.elapsed() > Duration::from_secs(5) {
-        eprintln!("{} in {version:?}: {:?}", check.name, start.elapsed());
+        eprintln!("{} in {column}: {:?}", check.name, start.elapsed());
     }
-    let known = faults::of(broker.brand(), version, check.name);
+    let known = faults::of(broker.brand(), column, check.name);
     match (outcome, known) {
         (Ok(()), None) => Verdict::Passed,
         (Ok(()), Some(known)) if known.sometimes => Verdict::Passed,
@@ -189,19 +232,19 @@ fn verdict(broker: &Running, version: ProtocolVersion, number: usize, check: &Ch
 /// The table of one broker, and its faults.
 fn report(
     brand: Brand,
-    versions: &[ProtocolVersion],
+    columns: &[Column],
     checks: &[Check],
-    columns: &[Vec<Verdict>],
+    verdicts: &[Vec<Verdict>],
     [started, all]: [Duration; 2],
 ) -> String {
     let mut text = format!("\n{brand:<34}");
-    for version in versions {
-        let _ = write!(text, "{:>12}", version.to_string());
+    for column in columns {
+        let _ = write!(text, "{column:>12}");
     }
     text.push('\n');
     let mut faults: Vec<&Known> = Vec::new();
     for (row, check) in checks.iter().enumerate() {
-        let cells: Vec<_> = columns.iter().map(|column| &column[row]).collect();
+        let cells: Vec<_> = verdicts.iter().map(|column| &column[row]).collect();
         if cells.iter().all(|cell| matches!(cell, Verdict::None)) {
             continue;
         }
@@ -229,11 +272,11 @@ fn report(
         let _ = writeln!(text, "  ({}) {}: {}", number + 1, fault.check, fault.why);
     }
     let _ = write!(text, "  in all");
-    for (column, version) in columns.iter().zip(versions) {
-        let count = |is: fn(&Verdict) -> bool| column.iter().filter(|verdict| is(verdict)).count();
+    for (verdicts, column) in verdicts.iter().zip(columns) {
+        let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
         let _ = write!(
             text,
-            "; {version}: {} passed, {} known faults, {} failed",
+            "; {column}: {} passed, {} known faults, {} failed",
             count(|verdict| matches!(verdict, Verdict::Passed)),
             count(|verdict| matches!(verdict, Verdict::Fault(_))),
             count(|verdict| matches!(verdict, Verdict::Failed(_))),

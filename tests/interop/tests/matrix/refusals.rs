@@ -1,8 +1,9 @@
 //! Versions of the protocol that a broker does not speak: each refuses in its own way, and the client says why.
 
 use callmq::client::ProtocolVersion::{self, V5, V31, V311};
-use interop::{Brand, Running};
+use interop::{Brand, Running, Way};
 
+use crate::Column;
 use crate::site::{Failure, Outcome, Site, ensure};
 
 /// How a broker refuses a version, in the words of the client's error.
@@ -39,7 +40,11 @@ pub fn failures(broker: &Running) -> Vec<String> {
 }
 
 fn refuses(broker: &Running, version: ProtocolVersion) -> Outcome {
-    let site = Site::new(broker, version, 999);
+    let column = Column {
+        version,
+        way: Way::Tcp,
+    };
+    let site = Site::new(broker, column, 999);
     let client = site.client("a");
     let result = client.connect_and_wait(site.options(), 5);
     let Err(error) = result else {

@@ -7,11 +7,14 @@ use callmq::client::ProtocolVersion::V31;
 use callmq::client::{Client, ConnectOptions, Message, Messages, Properties, Property, ReasonCode};
 use interop::Proxy;
 
-use crate::site::{Outcome, Site, deliver, endings, ensure, expect, expect_all, granted, publish, told};
-use crate::{ALL, ONLY_5, Row};
+use crate::site::{
+    Outcome, Site, deliver, endings, ensure, expect, expect_all, granted, next, publish, told,
+};
+use crate::{ALL, EVERY_WAY, ONLY_5, Row};
 
 pub const CHECKS: &[Row] = &[
-    ("session is kept", ALL, is_kept),
+    ("session is kept", EVERY_WAY, is_kept),
+    ("session over reconnect", EVERY_WAY, goes_on),
     (
         "session after a broken connection",
         ALL,
@@ -61,6 +64,31 @@ fn is_kept(site: &Site) -> Outcome {
     // And the subscription is still there.
     publish(&speaker, &topic, "4", 1)?;
     expect(&messages, "4").map(drop)
+}
+
+/// The client leaves without a word, and connects again. What it had not acknowledged comes again then.
+fn goes_on(site: &Site) -> Outcome {
+    let topic = site.topic("t");
+    let client = site.known(site.lasting("a").build());
+    let messages = client.messages(100);
+    let (sender, welcomes) = crossbeam_channel::unbounded();
+    client.on_connect(move |_, flags, _, _| {
+        let _ = sender.send(flags.session_present);
+    });
+    site.join(&client)?;
+    granted(client.subscribe((&*topic, 1))?.wait(5)?, 1)?;
+    for number in 0..3 {
+        let present = told("the CONNACK", &welcomes)?;
+        ensure!(
+            present == (number > 0) || site.version == V31,
+            "session present: {present}"
+        );
+        let payload = number.to_string();
+        publish(&client, &topic, &payload, 1)?;
+        while next(&messages)?.payload.to_str_lossy() != payload {}
+        client.reconnect()?;
+    }
+    Ok(())
 }
 
 /// The client comes back by itself, and gets what it has missed.

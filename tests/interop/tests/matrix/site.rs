@@ -9,7 +9,9 @@ use callmq::client::{
 };
 use crossbeam_channel::{Receiver, unbounded};
 use interop::mosquitto::PASSWORD;
-use interop::{Proxy, Running};
+use interop::{Proxy, Running, Way};
+
+use crate::Column;
 
 /// How long a check waits for something that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -60,14 +62,16 @@ pub fn same<A: PartialEq<B> + fmt::Debug, B: fmt::Debug>(what: &str, is: A, shou
 pub struct Site<'a> {
     broker: &'a Running,
     pub version: ProtocolVersion,
+    way: Way,
     number: usize,
 }
 
 impl<'a> Site<'a> {
-    pub fn new(broker: &'a Running, version: ProtocolVersion, number: usize) -> Self {
+    pub fn new(broker: &'a Running, column: Column, number: usize) -> Self {
         Self {
             broker,
-            version,
+            version: column.version,
+            way: column.way,
             number,
         }
     }
@@ -82,12 +86,15 @@ impl<'a> Site<'a> {
 
     /// A topic that no other check uses.
     pub fn topic(&self, name: &str) -> String {
-        format!("v{}/c{}/{name}", self.version as u8, self.number)
+        format!(
+            "v{}/w{}/c{}/{name}",
+            self.version as u8, self.way as u8, self.number
+        )
     }
 
     /// A client id that no other check uses, and that MQTT 3.1 allows.
     pub fn id(&self, name: &str) -> String {
-        format!("v{}c{}{name}", self.version as u8, self.number)
+        format!("v{}w{}c{}{name}", self.version as u8, self.way as u8, self.number)
     }
 
     /// A client as the check wants it. It does not reconnect, unless it is told to.
@@ -97,8 +104,16 @@ impl<'a> Site<'a> {
             .reconnect_on_failure(false)
     }
 
+    /// A client without a name and a password.
+    pub fn stranger(&self, name: &str) -> Client {
+        let client = self.builder(name).build();
+        self.broker.equip(&client, self.way);
+        client
+    }
+
     /// Gives a client the name and the password that the broker wants.
     pub fn known(&self, client: Client) -> Client {
+        self.broker.equip(&client, self.way);
         client.username_pw_set(self.broker.brand().user(), PASSWORD);
         client
     }
@@ -109,16 +124,12 @@ impl<'a> Site<'a> {
 
     /// Where the broker is.
     pub fn options(&self) -> ConnectOptions {
-        self.options_for(self.broker.port())
+        self.broker.target(self.way)
     }
 
-    /// Where the broker is, seen through a proxy.
+    /// Where the broker is, seen through a proxy, which is by TCP.
     pub fn through(&self, proxy: &Proxy) -> ConnectOptions {
-        self.options_for(proxy.port())
-    }
-
-    fn options_for(&self, port: u16) -> ConnectOptions {
-        ConnectOptions::new(("127.0.0.1", port))
+        ConnectOptions::new(("127.0.0.1", proxy.port()))
     }
 
     /// The settings of a client whose session outlives its connections.
