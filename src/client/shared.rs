@@ -26,6 +26,7 @@ use super::fallback::Fallback;
 use super::info::{Tracker, WrittenBytes};
 use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
+use super::server_list::ServerList;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
@@ -144,6 +145,7 @@ pub(crate) struct Core {
     pub(super) reconnect_now: bool,
     pub(super) fallback: Fallback,
     pub(super) redirects: Redirects,
+    pub(super) servers: ServerList,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -317,6 +319,7 @@ impl Shared {
                 reconnect_now: false,
                 fallback: Fallback::default(),
                 redirects: Redirects::default(),
+                servers: ServerList::default(),
                 reauthentication: None,
             }),
             changed: Condvar::new(),
