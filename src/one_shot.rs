@@ -160,7 +160,8 @@ impl Job {
     pub(crate) fn connect(&self, server: impl IntoConnect) -> Result<()> {
         let mut options = server.into_connect()?;
         if let Some(left) = self.left()? {
-            options = options.connect_within(left);
+            let servers = u32::try_from(options.servers().len()).unwrap_or(u32::MAX);
+            options = options.connect_within(left / servers.max(1));
         }
         self.client.connect(options)?;
         self.client.wait_for_connect(self.left()?)

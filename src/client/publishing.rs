@@ -1,7 +1,8 @@
 //! Publishing, and acknowledging what was received.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::info::Tracker;
 use super::shared::{Core, Shared};
@@ -255,8 +256,18 @@ pub(super) fn check_publish_properties(properties: &Properties) -> Result<()> {
 
 static NO_PROPERTIES: Properties = Properties::new();
 
+/// A publisher that waits for room in the queue is told when there is plenty. It looks by itself after this time, and
+/// then in longer and longer intervals, for that may take long.
+const SHORT_OF_AMPLE: Duration = Duration::from_millis(1);
+const LONG_SHORT_OF_AMPLE: Duration = Duration::from_millis(50);
+
 const NOT_NEEDED: Error = Error::InvalidState("the message needs no acknowledgement");
 const AUTOMATIC: Error = Error::InvalidState("messages are acknowledged automatically");
+
+fn queue_full(message: &Outgoing<'_>) -> Error {
+    let payload = message.payload.to_bytes();
+    Error::QueueFull { payload }
+}
 
 impl Shared {
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
@@ -272,8 +283,10 @@ impl Shared {
         }
         let mut core = self.lock();
         let aliased = message.topic.is_empty() && message.properties.topic_alias().is_some();
-        if !aliased && !core.session.repeats(message.topic) {
+        if !aliased && (message.topic.is_empty() || core.checked_topic != message.topic) {
             check_topic(message.topic)?;
+            core.checked_topic.clear();
+            core.checked_topic.push_str(message.topic);
         }
         if core.pressure() >= core.session.settings.output_limit
             && !core.writing.stalled
@@ -285,6 +298,7 @@ impl Shared {
         let dropped = core.session.dropped();
         let (mut core, accepted) = self.accept(core, message)?;
         let info = match accepted {
+            Accepted::NoRoom => return Err(queue_full(message)),
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
             Accepted::Tracked { mid, track } => {
                 if !message.properties.is_empty() {
@@ -316,45 +330,44 @@ impl Shared {
         message: &Outgoing<'_>,
     ) -> Result<(MutexGuard<'a, Core>, Accepted<Tracker>)> {
         let mut deadline = None;
+        let mut patience = SHORT_OF_AMPLE;
         loop {
-            let spare = match message.qos {
-                QoS::AtMostOnce => None,
-                QoS::AtLeastOnce | QoS::ExactlyOnce => core.session.spare_track(),
-            };
-            let track = |_mid| spare.unwrap_or_else(|| Tracker::new(Arc::downgrade(self)));
-            let error = match core.session.publish(|| self.now(), message, track) {
-                Ok(accepted) => return Ok((core, accepted)),
-                Err(error) => error,
-            };
-            // Messages that expired have made room, but not enough; somebody may wait for one of them.
-            self.notify(&core);
-            let WhenFull::Block(patience) = core.session.settings.queue.when_full else {
-                return Err(error);
-            };
-            if !matches!(error, Error::QueueFull { .. }) || self.is_dispatcher() {
-                return Err(error);
+            let track = |_mid| Tracker::new(Arc::downgrade(self));
+            let accepted = core.session.publish(|| self.now(), message, track);
+            if !matches!(accepted, Ok(Accepted::NoRoom)) {
+                if accepted.is_err() {
+                    // Messages that expired have made room, but not enough; somebody may wait for one of them.
+                    self.notify(&core);
+                }
+                return accepted.map(|accepted| (core, accepted));
             }
+            self.notify(&core);
+            let WhenFull::Block(at_most) = core.session.settings.queue.when_full else {
+                return Ok((core, Accepted::NoRoom));
+            };
             let now = self.now();
-            let until = *deadline.get_or_insert(now.checked_add(patience));
-            if until.is_some_and(|until| now >= until) {
-                return Err(error);
+            let until = *deadline.get_or_insert(now.checked_add(at_most));
+            if until.is_some_and(|until| now >= until) || self.is_dispatcher() {
+                return Ok((core, Accepted::NoRoom));
             }
             let by_hand = self.time.is_manual() && core.running.is_none();
             let progress;
-            (core, progress) = self.await_change(core, until);
+            (core, progress) = self.await_room(core, until, patience);
+            patience = (patience * 2).min(LONG_SHORT_OF_AMPLE);
             if by_hand && !progress {
                 // Time does not pass here, and nobody else would make room.
-                return Err(error);
+                return Ok((core, Accepted::NoRoom));
             }
         }
     }
 
-    /// Waits for any change: by driving where nobody else does (and tells whether that brought anything), else on the
-    /// condition variable.
-    fn await_change<'a>(
+    /// Waits for room in the queue: by driving where nobody else does (and tells whether that brought anything), else
+    /// until there is ample room, or for `patience`.
+    fn await_room<'a>(
         self: &'a Arc<Self>,
         mut core: MutexGuard<'a, Core>,
-        until: Option<std::time::Instant>,
+        until: Option<Instant>,
+        patience: Duration,
     ) -> (MutexGuard<'a, Core>, bool) {
         let driver = if core.socket.is_some() && core.running.is_none() {
             core.driver.take()
@@ -370,7 +383,12 @@ impl Shared {
                 (self.release(driver), progress)
             }
             None if self.time.is_manual() && core.running.is_none() => (core, false),
-            None => (self.wait(core, until), true),
+            None => {
+                let left = until.map_or(patience, |until| until.saturating_duration_since(self.now()));
+                core.room_wanted.set(true);
+                let waited = self.room.wait_timeout(core, left.min(patience));
+                (waited.unwrap_or_else(PoisonError::into_inner).0, true)
+            }
         }
     }
 }

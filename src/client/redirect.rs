@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::shared::Shared;
-use super::{Client, Server};
+use super::shared::{Core, Shared};
+use super::{Client, ConnectOptions, Server};
 use crate::codec::{Properties, ReasonCode};
 
 /// So many servers may pass a client on, one after the other, before it waits and starts again.
@@ -50,6 +50,8 @@ pub(crate) struct Redirects {
     offered: Option<(ReasonCode, String)>,
     /// Followed since the last good connection or wait.
     hops: u8,
+    /// For the next attempt only.
+    temporary: Option<Vec<Server>>,
     /// In place of the servers of `connect`.
     moved: Option<Vec<Server>>,
     /// From the URL of the server of the last attempt.
@@ -66,17 +68,18 @@ impl Redirects {
         self.offered = reference.map(|reference| (reason, reference.to_owned()));
     }
 
-    /// An attempt begins. Returns the servers that took the place of those of `connect`.
-    pub(super) fn begin(&mut self) -> Option<&[Server]> {
+    /// The servers of the attempt that begins.
+    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
         self.offered = None;
-        self.moved.as_deref()
+        let moved = self.temporary.take().or_else(|| self.moved.clone());
+        moved.unwrap_or_else(|| options.servers().to_vec())
     }
 
-    /// This server could be reached.
-    pub(super) fn reached(&mut self, server: &Server) {
-        self.tls = server.tls;
-        let username = server.username.clone();
-        self.credentials = username.map(|username| (username, server.password.clone()));
+    /// The one of them that could be reached.
+    pub(super) fn reached(&mut self, server: Option<&Server>) {
+        self.tls = server.is_some_and(|server| server.tls);
+        self.credentials =
+            server.and_then(|server| Some((server.username.clone()?, server.password.clone())));
     }
 
     /// The connection was a good one, or the next attempt waits: another chain may begin.
@@ -84,8 +87,7 @@ impl Redirects {
         self.hops = 0;
     }
 
-    /// The client is led to these servers, for good or, if the result is not empty, for one connection.
-    fn follow(&mut self, redirect: Redirect) -> Vec<Server> {
+    fn follow(&mut self, redirect: Redirect) {
         let mut servers = redirect.servers;
         if let Some((username, password)) = &self.credentials {
             for server in &mut servers {
@@ -95,9 +97,10 @@ impl Redirects {
         }
         self.hops += 1;
         if redirect.is_permanent {
-            self.moved = Some(mem::take(&mut servers));
+            self.moved = Some(servers);
+        } else {
+            self.temporary = Some(servers);
         }
-        servers
     }
 }
 
@@ -174,9 +177,7 @@ impl Shared {
             Some(Ok(true)) => {
                 let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
                 log::info!(target: "callmq", "sent to another server ({}): {}", redirect.reason_code, servers.join(", "));
-                let mut core = self.lock();
-                let servers = core.redirects.follow(redirect);
-                core.servers.detour(servers);
+                self.lock().redirects.follow(redirect);
                 true
             }
             Some(Err(error)) => {
@@ -185,6 +186,13 @@ impl Shared {
             }
             Some(Ok(false)) | None => false,
         }
+    }
+}
+
+impl Core {
+    /// The servers of the attempt that begins.
+    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
+        self.redirects.servers(options)
     }
 }
 

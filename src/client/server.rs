@@ -129,11 +129,6 @@ impl Server {
         self.tls
     }
 
-    /// Whether it is the same server at the same place, whatever the credentials.
-    pub(super) fn is_same_place(&self, other: &Self) -> bool {
-        self.tls == other.tls && self.target.is_same(&other.target)
-    }
-
     /// A server that another one has named (MQTT 5.0, section 4.11), to be spoken to as to that one.
     pub(super) fn from_reference(text: &str, tls: bool) -> Result<Self> {
         from_authority(text, tls, |host| Ok(host.to_owned()))

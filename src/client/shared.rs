@@ -5,7 +5,7 @@
 //! `loop_start`, the caller of `loop_forever` or `loop_once`, or, without any of these, a call such as `publish`) takes
 //! the [`Driver`] out of the core for as long as it does: there is one driver at a time, and callbacks run only on it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +26,6 @@ use super::fallback::Fallback;
 use super::info::{Tracker, WrittenBytes};
 use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
-use super::server_list::ServerList;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::codec::Properties;
 use crate::error::{Error, Result};
@@ -38,6 +37,8 @@ pub(crate) struct Shared {
     pub(super) core: Mutex<Core>,
     /// Signals changes of the core to calls that wait: something was written or finished, the driver is free.
     pub(super) changed: Condvar,
+    /// Signals ample room in the queue to publishers that wait for it.
+    pub(super) room: Condvar,
     pub(super) callbacks: Callbacks,
     pub(super) requests: Requests,
     pub(super) acks: Acks,
@@ -127,6 +128,10 @@ pub(crate) struct Core {
     pub(super) acks_due: Option<Instant>,
     /// Threads that wait for `Shared::changed`.
     pub(super) waiters: usize,
+    /// Somebody waits for `Shared::room`.
+    pub(super) room_wanted: Cell<bool>,
+    /// The topic that was checked last: publishers repeat themselves.
+    pub(super) checked_topic: String,
     /// Calls that are loops themselves, and wait for the driver.
     pub(super) loops_waiting: usize,
     /// Who drives does so only until something that it waits for has happened.
@@ -145,7 +150,6 @@ pub(crate) struct Core {
     pub(super) reconnect_now: bool,
     pub(super) fallback: Fallback,
     pub(super) redirects: Redirects,
-    pub(super) servers: ServerList,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -309,6 +313,8 @@ impl Shared {
                 },
                 acks_due: None,
                 waiters: 0,
+                room_wanted: Cell::new(false),
+                checked_topic: String::new(),
                 loops_waiting: 0,
                 driver_waits: false,
                 closing: None,
@@ -319,10 +325,10 @@ impl Shared {
                 reconnect_now: false,
                 fallback: Fallback::default(),
                 redirects: Redirects::default(),
-                servers: ServerList::default(),
                 reauthentication: None,
             }),
             changed: Condvar::new(),
+            room: Condvar::new(),
             callbacks: Callbacks::default(),
             requests: Requests::new(),
             acks: Acks::new(),
@@ -399,6 +405,10 @@ impl Shared {
     pub(super) fn notify(&self, core: &Core) {
         if core.waiters > 0 {
             self.changed.notify_all();
+        }
+        if core.room_wanted.get() && core.session.has_ample_room() {
+            core.room_wanted.set(false);
+            self.room.notify_all();
         }
         if core.driver_waits {
             self.news.store(true, Ordering::Relaxed);

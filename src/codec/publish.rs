@@ -83,7 +83,7 @@ impl Publish {
             qos: self.qos,
             retain: self.retain,
             packet_id: self.packet_id,
-            topic: self.topic.as_str(),
+            topic: self.topic.as_bytes(),
             properties: &self.properties,
         }
     }
@@ -132,7 +132,8 @@ pub(crate) struct PublishHead<'a> {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) packet_id: Option<PacketId>,
-    pub(crate) topic: &'a str,
+    /// The Topic Name: text that was checked.
+    pub(crate) topic: &'a [u8],
     pub(crate) properties: &'a Properties,
 }
 
@@ -160,7 +161,7 @@ pub(crate) fn encode_publish_head(
         out.extend_from_slice(&length[..size]);
         out.extend_from_slice(&topic_len);
     }
-    out.extend_from_slice(head.topic.as_bytes());
+    out.extend_from_slice(head.topic);
     if let Some(packet_id) = head.packet_id {
         put_u16(out, packet_id.get());
     }

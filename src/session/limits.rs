@@ -101,7 +101,7 @@ impl Limits {
             qos,
             retain,
             packet_id: crate::codec::PacketId::new(1).filter(|_| qos != QoS::AtMostOnce),
-            topic,
+            topic: topic.as_bytes(),
             properties,
         };
         self.check_size(publish_packet_len(ProtocolVersion::V5, &head, payload_len))

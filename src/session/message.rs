@@ -12,8 +12,9 @@ use crate::codec::{
 };
 use crate::topic::TopicName;
 
-/// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue.
-#[derive(Debug)]
+/// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue. It stays
+/// in one place, boxed, while it goes from the queue to the messages in flight.
+#[derive(Debug, Default)]
 pub(super) struct Message {
     /// The topic, and behind it the payload unless that is shared.
     bytes: Vec<u8>,
@@ -41,34 +42,35 @@ pub(super) enum Payload<'a> {
 
 impl Message {
     /// Keeps `message`, which is accepted `now`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
-    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Self {
+    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Box<Self> {
         let payload = message.payload.as_slice();
-        let shared = (payload.len() >= SHARED_PAYLOAD_MIN).then(|| message.payload.to_bytes());
-        let copied = if shared.is_some() { &[] } else { payload };
-        let mut bytes = pool.take(message.topic.len() + copied.len());
-        bytes.extend_from_slice(message.topic.as_bytes());
-        bytes.extend_from_slice(copied);
+        let is_shared = payload.len() >= SHARED_PAYLOAD_MIN;
+        let copied = if is_shared { &[] } else { payload };
+        let mut kept = pool.take(message.topic.len() + copied.len());
+        kept.bytes.extend_from_slice(message.topic.as_bytes());
+        kept.bytes.extend_from_slice(copied);
+        // A Topic Name has at most 65,535 bytes: `publish` is called with a checked one [MQTT-4.7.3-3].
+        kept.topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
+        kept.qos = message.qos;
+        kept.retain = message.retain;
         let properties = message.properties;
-        let extra = (shared.is_some() || !properties.is_empty()).then(|| {
-            Box::new(Extra {
+        if is_shared || !properties.is_empty() {
+            kept.extra = Some(Box::new(Extra {
                 properties: properties.clone(),
-                shared,
+                shared: is_shared.then(|| message.payload.to_bytes()),
                 expiry: Expiry::of(properties, now),
-            })
-        });
-        Self {
-            bytes,
-            // A Topic Name has at most 65,535 bytes: `publish` is called with a checked one [MQTT-4.7.3-3].
-            topic_len: u16::try_from(message.topic.len()).unwrap_or(u16::MAX),
-            qos: message.qos,
-            retain: message.retain,
-            extra,
+            }));
         }
+        kept
     }
 
     pub(super) fn topic(&self) -> &str {
-        let topic = self.bytes.get(..self.topic_len.into()).unwrap_or_default();
-        std::str::from_utf8(topic).unwrap_or_default()
+        std::str::from_utf8(self.topic_bytes()).unwrap_or_default()
+    }
+
+    /// The topic as it is written: to take it for text costs a check.
+    pub(super) fn topic_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.topic_len.into()).unwrap_or_default()
     }
 
     pub(super) fn payload(&self) -> Payload<'_> {
@@ -128,7 +130,7 @@ impl PayloadRef<'_> {
         }
     }
 
-    pub(super) fn to_bytes(&self) -> Bytes {
+    pub(crate) fn to_bytes(&self) -> Bytes {
         match self {
             Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
             Self::Shared(bytes) => bytes.clone(),
@@ -173,7 +175,7 @@ pub(super) fn properties_size(properties: &Properties) -> usize {
         qos: QoS::AtMostOnce,
         retain: false,
         packet_id: None,
-        topic: "",
+        topic: b"",
         properties,
     };
     publish_packet_len(ProtocolVersion::V5, &head, 0) - publish_packet_len(ProtocolVersion::V311, &head, 0)
@@ -181,10 +183,11 @@ pub(super) fn properties_size(properties: &Properties) -> usize {
 
 static NO_PROPERTIES: Properties = Properties::new();
 
-/// Buffers of finished messages, for the next ones: a steady flow of messages allocates nothing.
+/// Finished messages, whose memory serves the next ones: a steady flow of messages allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    buffers: Vec<Vec<u8>>,
+    messages: Vec<Box<Message>>,
+    /// That of their buffers.
     capacity: usize,
 }
 
@@ -194,26 +197,28 @@ const POOLED_CAPACITY: usize = 256 * 1024;
 const LARGEST_POOLED: usize = 4 * 1024;
 
 impl Pool {
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        if len <= LARGEST_POOLED {
-            if let Some(mut buffer) = self.buffers.pop() {
-                self.capacity -= buffer.capacity();
-                buffer.reserve_exact(len);
-                return buffer;
-            }
-        }
-        Vec::with_capacity(len)
+    /// An empty message with room for so many bytes.
+    fn take(&mut self, len: usize) -> Box<Message> {
+        let used = if len <= LARGEST_POOLED {
+            self.messages.pop()
+        } else {
+            None
+        };
+        let mut message = used.unwrap_or_default();
+        self.capacity -= message.bytes.capacity();
+        message.bytes.reserve_exact(len);
+        message
     }
 
     /// The message is finished.
-    pub(super) fn put(&mut self, message: Message) {
-        let mut bytes = message.bytes;
-        let capacity = bytes.capacity();
+    pub(super) fn put(&mut self, mut message: Box<Message>) {
+        let capacity = message.bytes.capacity();
         let fits = self.capacity + capacity <= POOLED_CAPACITY;
         if fits && (1..=LARGEST_POOLED).contains(&capacity) {
-            bytes.clear();
+            message.bytes.clear();
+            message.extra = None;
             self.capacity += capacity;
-            self.buffers.push(bytes);
+            self.messages.push(message);
         }
     }
 }
@@ -262,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_messages_lend_their_buffers_up_to_a_bound() {
+    fn finished_messages_lend_their_memory_up_to_a_bound() {
         let mut pool = Pool::default();
         let first = Message::new(
             &message("t", PayloadRef::Borrowed(b"x")),
@@ -288,7 +293,7 @@ mod tests {
             })
             .collect();
         many.into_iter().for_each(|message| pool.put(message));
-        let kept: usize = pool.buffers.iter().map(Vec::capacity).sum();
+        let kept: usize = pool.messages.iter().map(|message| message.bytes.capacity()).sum();
         assert_eq!(kept, pool.capacity);
         assert!((POOLED_CAPACITY - LARGEST_POOLED..=POOLED_CAPACITY).contains(&kept));
     }

@@ -117,6 +117,8 @@ pub(crate) enum Accepted<T> {
     InOutput { mid: u16, end: u64 },
     /// Everything else; the tracker hears of it.
     Tracked { mid: u16, track: T },
+    /// It was not: the queue is full, and [`WhenFull::Block`] says to wait for room.
+    NoRoom,
 }
 
 /// Which received message is to be acknowledged; only good for the connection that it came on.
@@ -515,15 +517,6 @@ impl<T: Track> Session<T> {
     pub(crate) fn counters(&self) -> Counters {
         self.wire.counters
     }
-    /// A tracker that is as new, for the next message of QoS 1 or 2.
-    pub(crate) fn spare_track(&mut self) -> Option<T> {
-        self.spare_tracks.pop()
-    }
-    /// Whether the last message that was put into the output was on this topic: it is a valid one then.
-    #[inline]
-    pub(crate) fn repeats(&self, topic: &str) -> bool {
-        self.wire.repeats(topic)
-    }
     /// Accepted messages that will never be sent, or sent again.
     pub(crate) fn dropped(&self) -> u64 {
         self.wire.counters.dropped
@@ -542,6 +535,14 @@ impl<T: Track> Session<T> {
     }
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queue.bytes()
+    }
+    /// Whether half of the queue is empty, which is room enough for those who wait for it: less would wake them for
+    /// each message.
+    pub(crate) fn has_ample_room(&self) -> bool {
+        let bounds = &self.settings.queue;
+        let messages = bounds.max_messages / 2;
+        (bounds.max_messages == 0 || self.queue.messages() <= messages)
+            && self.queue.bytes() <= bounds.max_bytes / 2
     }
     /// What became of the messages of a session that the server had lost when it accepted this connection.
     pub(crate) fn lost(&self) -> Lost {

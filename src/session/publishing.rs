@@ -322,7 +322,7 @@ impl<T: Track> Session<T> {
             retain: message.retain,
             packet_id: None,
             mid,
-            topic: message.topic,
+            topic: message.topic.as_bytes(),
             properties: message.properties,
             payload: match &message.payload {
                 PayloadRef::Borrowed(bytes) => Payload::Copied(bytes),
@@ -346,7 +346,7 @@ impl<T: Track> Session<T> {
         track: impl FnOnce(u16) -> T,
     ) -> Accepted<T> {
         let mid = packet_id.get();
-        let track = track(mid);
+        let track = self.next_track(mid, track);
         let kept = Message::new(message, &mut self.pool, self.now);
         self.put_in_flight(packet_id, mid, kept, track.clone());
         Accepted::Tracked { mid, track }
@@ -378,7 +378,7 @@ impl<T: Track> Session<T> {
         }
     }
 
-    fn put_in_flight(&mut self, packet_id: PacketId, mid: u16, message: Message, track: T) {
+    fn put_in_flight(&mut self, packet_id: PacketId, mid: u16, message: Box<Message>, track: T) {
         let position = self.wire.appended;
         self.wire
             .put_publish(&packet(&message, Some(packet_id), mid, false));
@@ -444,20 +444,21 @@ impl<T: Track> Session<T> {
             }
             WhenFull::DropNewest => {
                 let mid = self.ids.next_mid();
-                let track = track(mid);
+                let track = self.next_track(mid, track);
                 track.dropped(DropReason::QueueFull);
                 self.wire.counters.dropped += 1;
                 return Ok(Accepted::Tracked { mid, track });
             }
-            // `Block` is the client's: it waits and tries again.
-            WhenFull::Refuse | WhenFull::Block(_) | WhenFull::KeepLatest | WhenFull::DropOldest => {
+            // The client waits and tries again.
+            WhenFull::Block(_) => return Ok(Accepted::NoRoom),
+            WhenFull::Refuse | WhenFull::KeepLatest | WhenFull::DropOldest => {
                 let payload = message.payload.to_bytes();
                 return Err(Error::QueueFull { payload });
             }
         }
         let packet_id = self.reserve_for_queue(message.qos);
         let mid = packet_id.map_or_else(|| self.ids.next_mid(), PacketId::get);
-        let track = track(mid);
+        let track = self.next_track(mid, track);
         let queued = Queued {
             mid,
             packet_id,
@@ -474,6 +475,10 @@ impl<T: Track> Session<T> {
         Ok(Accepted::Tracked { mid, track })
     }
 
+    fn next_track(&mut self, mid: u16, new: impl FnOnce(u16) -> T) -> T {
+        self.spare_tracks.pop().unwrap_or_else(|| new(mid))
+    }
+
     /// A queued message gets its Packet Identifier at once, as long as there are enough of them.
     fn reserve_for_queue(&mut self, qos: QoS) -> Option<PacketId> {
         if qos == QoS::AtMostOnce || self.ids.free() <= IDS_FOR_REQUESTS {
@@ -487,7 +492,7 @@ impl<T: Track> Session<T> {
         self.drop_message(queued.message, &queued.track, why);
     }
 
-    fn drop_message(&mut self, message: Message, track: &T, why: DropReason) {
+    fn drop_message(&mut self, message: Box<Message>, track: &T, why: DropReason) {
         self.pool.put(message);
         self.wire.counters.dropped += 1;
         track.dropped(why);
@@ -507,7 +512,7 @@ fn packet(message: &Message, packet_id: Option<PacketId>, mid: u16, dup: bool) -
         retain: message.retain,
         packet_id,
         mid,
-        topic: message.topic(),
+        topic: message.topic_bytes(),
         properties: message.properties(),
         payload: message.payload(),
     }
@@ -525,7 +530,7 @@ fn check_size(message: &Outgoing<'_>) -> Result<()> {
         qos: message.qos,
         retain: false,
         packet_id: PacketId::new(1).filter(|_| message.qos != QoS::AtMostOnce),
-        topic: message.topic,
+        topic: message.topic.as_bytes(),
         properties: message.properties,
     };
     // Five bytes: the Fixed Header at its longest.

@@ -218,7 +218,7 @@ impl Sent {
     }
 
     fn form(&mut self, publish: &PublishPacket<'_>, grows: impl FnOnce(usize) -> bool) -> Form {
-        let topic = publish.topic;
+        let topic = publish.topic_name();
         if let Some(alias) = publish.properties.topic_alias() {
             if self.unchecked {
                 if !topic.is_empty() && alias <= self.maximum {

@@ -47,7 +47,8 @@ pub(super) struct PublishPacket<'a> {
     pub(super) packet_id: Option<PacketId>,
     /// What the application calls it.
     pub(super) mid: u16,
-    pub(super) topic: &'a str,
+    /// The Topic Name: text that was checked.
+    pub(super) topic: &'a [u8],
     pub(super) properties: &'a Properties,
     pub(super) payload: Payload<'a>,
 }
@@ -98,7 +99,7 @@ impl LastHead {
             qos: QoS::AtMostOnce,
             retain: message.retain,
             packet_id: None,
-            topic: message.topic,
+            topic: message.topic.as_bytes(),
             properties: message.properties,
         };
         self.bytes.clear();
@@ -123,6 +124,10 @@ pub(super) enum AckKind {
 }
 
 impl PublishPacket<'_> {
+    pub(super) fn topic_name(&self) -> &str {
+        std::str::from_utf8(self.topic).unwrap_or_default()
+    }
+
     fn head(&self) -> PublishHead<'_> {
         PublishHead {
             dup: self.dup,
@@ -273,7 +278,7 @@ impl Wire {
             return self.put_plain(publish);
         };
         self.put_plain(&PublishPacket {
-            topic: if changed.alias_only { "" } else { publish.topic },
+            topic: if changed.alias_only { b"" } else { publish.topic },
             properties: &changed.properties,
             ..*publish
         });
@@ -294,12 +299,6 @@ impl Wire {
         });
         self.appended += (head.len() + payload.len()) as u64;
         self.counters.packets_sent += 1;
-    }
-
-    /// Whether a message with this Topic Name was the last that [`put_small`](Self::put_small) wrote on this connection.
-    #[inline]
-    pub(super) fn repeats(&self, topic: &str) -> bool {
-        !topic.is_empty() && self.last_head.topic() == topic.as_bytes()
     }
 
     #[inline(always)]
@@ -327,7 +326,7 @@ impl Wire {
             qos: publish.qos,
             retain: publish.retain,
             mid: publish.mid,
-            topic: TopicName::from_checked(publish.topic),
+            topic: TopicName::from_checked(publish.topic_name()),
             properties: (version == ProtocolVersion::V5).then(|| publish.properties.clone()),
             payload_len: payload.len(),
         });

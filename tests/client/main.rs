@@ -35,7 +35,6 @@ mod redirect;
 mod reinitialise;
 mod requests;
 mod requests_raw;
-mod servers;
 mod settings;
 mod sharing;
 mod sockets;

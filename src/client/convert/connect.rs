@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// - An IP address, `"::1"`, `"[::1]:1884"`, or the types of [`std::net`].
 /// - A URL, `"mqtt://h:1884"` or `"mqtt://user:password@h"`.
 /// - A unix socket, `"unix:///run/mqtt.sock"` or its path, `"/run/mqtt.sock"`.
-/// - A list of those: they are tried in order, see [`ConnectOptions::server`].
+/// - A list of those: they are tried in order.
 /// - [`ConnectOptions`] for everything else.
 ///
 /// ```

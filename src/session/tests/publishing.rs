@@ -245,6 +245,7 @@ fn a_full_output_sends_messages_to_the_queue_and_writing_brings_them_back() {
         match bench.publish("t", &payload, 0).unwrap() {
             Accepted::InOutput { .. } => in_output += 1,
             Accepted::Tracked { mid, track } => break (mid, track),
+            Accepted::NoRoom => panic!("refused"),
         }
     };
     assert!(bench.session.output().len() >= HIGH_WATER);

@@ -139,7 +139,22 @@ fn messages_in_flight_do_not_count_against_the_queue() {
 fn blocking_is_left_to_the_client() {
     let mut bench = offline(WhenFull::Block(std::time::Duration::from_secs(1)), 1);
     bench.tracked("t", "a", 1);
-    assert!(matches!(bench.publish("t", "b", 1), Err(Error::QueueFull { .. })));
+    assert!(matches!(bench.publish("t", "b", 1), Ok(Accepted::NoRoom)));
+    assert_eq!(after_connecting(&mut bench), ["a"]);
+}
+
+#[test]
+fn half_an_empty_queue_is_ample_room() {
+    let mut bench = offline(WhenFull::Block(std::time::Duration::from_secs(1)), 3);
+    bench.session.settings.queue.max_bytes = 12;
+    bench.tracked("t", "a", 1);
+    assert!(bench.session.has_ample_room());
+    bench.tracked("t", "b", 1);
+    assert!(!bench.session.has_ample_room(), "two of three messages");
+    bench.session.settings.queue.max_messages = 0;
+    assert!(bench.session.has_ample_room());
+    bench.tracked("t", "long", 1);
+    assert!(!bench.session.has_ample_room(), "nine of twelve bytes");
 }
 
 #[test]

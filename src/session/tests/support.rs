@@ -184,7 +184,7 @@ impl Bench {
     pub(super) fn tracked(&mut self, topic: &str, payload: &str, qos: u8) -> (u16, Tracker) {
         match self.publish(topic, payload, qos).unwrap() {
             Accepted::Tracked { mid, track } => (mid, track),
-            Accepted::InOutput { .. } => panic!("not tracked"),
+            Accepted::InOutput { .. } | Accepted::NoRoom => panic!("not tracked"),
         }
     }
 
