@@ -78,6 +78,8 @@ pub enum Error {
     ConnectionClosed,
     /// TLS failed: in the handshake, later, or in its settings.
     Tls(TlsError),
+    /// A WebSocket could not be opened, or was closed by the server.
+    WebSocket(WebSocketError),
     /// No answer to a PINGREQ, or no CONNACK, within the time allowed.
     KeepAliveTimeout,
     /// The peer broke the protocol; `source()` tells how.
@@ -248,6 +250,7 @@ impl fmt::Display for Error {
             Self::Io(_) => f.write_str("network error"),
             Self::ConnectionClosed => f.write_str("connection closed by the peer"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::WebSocket(error) => write!(f, "WebSocket: {error}"),
             Self::KeepAliveTimeout => f.write_str("no answer from the server within the time allowed"),
             Self::Protocol(error) if f.alternate() => write!(f, "the server broke the protocol: {error}"),
             Self::Protocol(_) => f.write_str("the server broke the protocol"),
@@ -298,11 +301,20 @@ impl fmt::Display for ServerLimit {
 }
 
 impl From<io::Error> for Error {
-    /// An [`Error::Tls`] if it wraps a [`TlsError`], which is how they come up through sockets.
+    /// Unwraps what comes up through sockets in an error of the system: a [`TlsError`], a [`WebSocketError`], and an
+    /// [`Error`] of the application's own function.
     fn from(error: io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-            Some(tls) => Self::Tls(tls.clone()),
-            None => Self::Io(Arc::new(error)),
+        let Some(inner) = error.get_ref() else {
+            return Self::Io(Arc::new(error));
+        };
+        if let Some(tls) = inner.downcast_ref::<TlsError>() {
+            Self::Tls(tls.clone())
+        } else if let Some(websocket) = inner.downcast_ref::<WebSocketError>() {
+            Self::WebSocket(websocket.clone())
+        } else if let Some(own) = inner.downcast_ref::<Self>() {
+            own.clone()
+        } else {
+            Self::Io(Arc::new(error))
         }
     }
 }
@@ -310,6 +322,12 @@ impl From<io::Error> for Error {
 impl From<TlsError> for Error {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
+    }
+}
+
+impl From<WebSocketError> for Error {
+    fn from(error: WebSocketError) -> Self {
+        Self::WebSocket(error)
     }
 }
 
@@ -379,8 +397,10 @@ impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
 }
 
 mod tls;
+mod websocket;
 
 pub use tls::{TlsError, TlsReason};
+pub use websocket::{WebSocketError, WebSocketReason};
 
 #[cfg(test)]
 mod tests;

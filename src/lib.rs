@@ -61,6 +61,8 @@
 //! - `scram`: [`client`]`::Scram`, the enhanced authentication SCRAM-SHA-256 (MQTT 5.0).
 //! - `tls`: `mqtts://` and [`client`]`::TlsOptions`, TLS 1.2 and 1.3 with [rustls](https://docs.rs/rustls). Building it
 //!   takes a C compiler.
+//! - `websocket`: `ws://`, [`client`]`::Transport::WebSockets` and `Client::ws_set_options`, with
+//!   [tungstenite](https://docs.rs/tungstenite). With `tls` also `wss://`.
 //! - `testing`: the module `testing`, and `ClientBuilder::clock`.
 //!
 //! # Logging

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::codec::{PacketType, ProtocolVersion, ReasonCode};
-use crate::error::{DropReason, Error};
+use crate::error::{DropReason, Error, WebSocketReason};
 use crate::topic;
 
 macro_rules! numbered {
@@ -331,6 +331,12 @@ impl Error {
                 _ => MqttErrorCode::Errno,
             },
             Self::Tls(_) => MqttErrorCode::Tls,
+            Self::WebSocket(error) => match error.reason {
+                WebSocketReason::Refused(_) => MqttErrorCode::ConnRefused,
+                WebSocketReason::Settings => MqttErrorCode::Inval,
+                WebSocketReason::Closed(_) | WebSocketReason::HandshakeEnded => MqttErrorCode::ConnLost,
+                _ => MqttErrorCode::Protocol,
+            },
             Self::KeepAliveTimeout => MqttErrorCode::KeepAlive,
             Self::Protocol(_) => MqttErrorCode::Protocol,
             Self::Callback { .. } | Self::Other(_) => MqttErrorCode::Unknown,
@@ -480,7 +486,8 @@ pub enum Transport {
     /// TCP, or a unix socket where the server is the path of one. The default.
     #[default]
     Tcp,
-    /// WebSocket over TCP.
+    /// WebSocket with every server, over TCP, or over a unix socket where the server is the path of one. Needs the feature
+    /// `websocket`.
     WebSockets,
     /// A unix socket.
     Unix,

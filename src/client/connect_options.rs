@@ -107,7 +107,8 @@ impl ConnectOptions {
         })
     }
 
-    /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883.
+    /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883, with `ws://` to 80 and with
+    /// `wss://` to 443.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.try_set(|options| {
@@ -302,6 +303,8 @@ impl ConnectOptions {
             proxy: defaults.proxy,
             #[cfg(feature = "tls")]
             tls: defaults.tls,
+            #[cfg(feature = "websocket")]
+            websocket: defaults.websocket,
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
             stagger: defaults.stagger,
         }

@@ -545,6 +545,8 @@ impl Core {
             proxy,
             #[cfg(feature = "tls")]
             tls: self.tls_for(server),
+            #[cfg(feature = "websocket")]
+            websocket: self.websocket_for(server),
             ..way
         })
     }

@@ -190,15 +190,16 @@ impl Driver {
             Ok((count, filled)) => {
                 if !filled {
                     // Less than asked for: the socket is empty, and reports when it is not.
-                    self.readable = self.read_to_the_end || !socket.is_pollable();
+                    self.readable = self.read_to_the_end || !socket.is_pollable() || socket.has_more();
                 }
                 self.undecoded = true;
                 self.unanswered = false;
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
-                self.read_to_the_end = false;
+                // A layer that meets nothing for us without end does not keep us for ever.
+                self.readable = socket.has_more();
+                self.read_to_the_end &= self.readable;
                 Ok(Some(0))
             }
             Err(error) => Err(error),

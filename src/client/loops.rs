@@ -269,7 +269,7 @@ impl Client {
         let connected = core.socket.is_some();
         core.writing.blocked = false;
         core = shared.flush(core);
-        if core.unwritten() == 0 {
+        if !core.has_output() {
             core = shared.unregister_write(core);
         }
         drop(core);
@@ -303,7 +303,7 @@ impl Client {
     /// Returns whether there is something to write: an event loop of your own then watches for the socket to be
     /// writable.
     pub fn want_write(&self) -> bool {
-        self.shared().lock().unwritten() > 0
+        self.shared().lock().has_output()
     }
 
     /// Returns the socket, for an event loop of your own. `None` without a connection.

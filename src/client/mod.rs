@@ -85,6 +85,8 @@ mod stats;
 mod subscribing;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 mod will;
 mod write;
 
@@ -92,7 +94,9 @@ pub use crate::codec::{
     Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscribeOptions, Subscription,
     Will,
 };
-pub use crate::error::{DecodeError, DropReason, Error, Result, ServerLimit, TlsError, TlsReason};
+pub use crate::error::{
+    DecodeError, DropReason, Error, Result, ServerLimit, TlsError, TlsReason, WebSocketError, WebSocketReason,
+};
 pub use crate::reason_code::ServerReason;
 pub use crate::session::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub use crate::topic::{FilterMap as MQTTMatcher, TopicName};
@@ -123,6 +127,8 @@ pub use socket_handle::SocketHandle;
 pub use stats::Stats;
 #[cfg(feature = "tls")]
 pub use tls::IntoTls;
+#[cfg(feature = "websocket")]
+pub use websocket::{IntoHeaders, WebSocketHeaders};
 
 use std::fmt;
 use std::sync::atomic::Ordering;

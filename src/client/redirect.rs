@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::server::Scheme;
 use super::shared::{Core, Shared};
 use super::{Client, ConnectOptions, Server};
 use crate::codec::{Properties, ReasonCode};
@@ -28,12 +29,12 @@ pub struct Redirect {
 
 impl Redirect {
     /// Reads a Server Reference: names or addresses with an optional port, a blank between them.
-    fn new(reason_code: ReasonCode, reference: &str, tls: bool) -> Option<Self> {
+    fn new(reason_code: ReasonCode, reference: &str, scheme: Scheme) -> Option<Self> {
         let entries = reference.split_ascii_whitespace().take(MAX_SERVERS);
         // Host and port and nothing else: no scheme, and no credentials of the server's choice.
         let plain = entries.filter(|entry| !entry.contains(['/', '@']));
         let servers: Vec<Server> = plain
-            .filter_map(|entry| Server::from_reference(entry, tls).ok())
+            .filter_map(|entry| Server::from_reference(entry, scheme).ok())
             .collect();
         (!servers.is_empty()).then_some(Self {
             reason_code,
@@ -56,8 +57,9 @@ pub(crate) struct Redirects {
     moved: Option<Vec<Server>>,
     /// From the URL of the server of the last attempt.
     credentials: Option<(String, Option<Bytes>)>,
-    /// That URL asks for TLS: no server can lead away from it.
-    tls: bool,
+    /// What that URL asks for: no server can lead away from TLS.
+    scheme: Scheme,
+    ws_path: Option<String>,
 }
 
 impl Redirects {
@@ -77,7 +79,8 @@ impl Redirects {
 
     /// The one of them that could be reached.
     pub(super) fn reached(&mut self, server: Option<&Server>) {
-        self.tls = server.is_some_and(|server| server.tls);
+        self.scheme = server.map_or(Scheme::default(), |server| server.scheme);
+        self.ws_path = server.and_then(|server| server.ws_path.clone());
         self.credentials =
             server.and_then(|server| Some((server.username.clone()?, server.password.clone())));
     }
@@ -89,8 +92,9 @@ impl Redirects {
 
     fn follow(&mut self, redirect: Redirect) {
         let mut servers = redirect.servers;
-        if let Some((username, password)) = &self.credentials {
-            for server in &mut servers {
+        for server in &mut servers {
+            server.ws_path.clone_from(&self.ws_path);
+            if let Some((username, password)) = &self.credentials {
                 server.username = Some(username.clone());
                 server.password.clone_from(password);
             }
@@ -122,7 +126,8 @@ impl Client {
     ///
     /// `decide` runs on the thread of the loop, without any lock, before the next attempt; it may call any method. A panic
     /// counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
-    /// 1883 where none is given. Who came by `mqtts://` is led on with TLS, then with port 8883. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
+    /// 1883 where none is given. Who came by `mqtts://`, `ws://` or `wss://` is led on in the same way, with the port and the path
+    /// of that. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
     /// cannot name another one.
     ///
     /// ```
@@ -161,7 +166,7 @@ impl Shared {
                 core.note("too many servers in a row send to another one: waiting");
                 return false;
             }
-            let redirect = Redirect::new(reason, &reference, core.redirects.tls);
+            let redirect = Redirect::new(reason, &reference, core.redirects.scheme);
             if redirect.is_none() {
                 core.note("the server names another one to use, but not in a form that is understood");
             }
@@ -201,7 +206,7 @@ mod tests {
     use super::*;
 
     fn servers(reference: &str) -> Vec<String> {
-        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, reference, false);
+        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, reference, Scheme::default());
         redirect.map_or_else(Vec::new, |redirect| {
             redirect.servers.iter().map(Server::to_string).collect()
         })
@@ -222,10 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn who_came_with_tls_is_led_on_with_tls() {
-        let redirect = Redirect::new(ReasonCode::SERVER_MOVED, "h h:1883", true).unwrap();
-        let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
-        assert_eq!(servers, ["mqtts://h:8883", "mqtts://h:1883"]);
+    fn who_came_with_tls_or_websocket_is_led_on_with_it() {
+        let scheme = |tls, websocket| Scheme { tls, websocket };
+        for (scheme, expected) in [
+            (scheme(true, false), ["mqtts://h:8883", "mqtts://h:1883"]),
+            (scheme(false, true), ["ws://h:80", "ws://h:1883"]),
+            (scheme(true, true), ["wss://h:443", "wss://h:1883"]),
+        ] {
+            let redirect = Redirect::new(ReasonCode::SERVER_MOVED, "h h:1883", scheme).unwrap();
+            let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
+            assert_eq!(servers, expected);
+        }
     }
 
     #[test]

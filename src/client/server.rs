@@ -9,12 +9,14 @@ use std::str::FromStr;
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+#[cfg(feature = "websocket")]
+use crate::transport::check_path;
 use crate::transport::{Connector, Target};
 
 /// A server to connect to, possibly with the user name and password to use there.
 ///
-/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port` or `unix:///path`, never with
-/// the password.
+/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port`, `unix:///path` or a URL, never with
+/// the password or the query of a URL.
 ///
 /// ```
 /// use callmq::client::Server;
@@ -27,10 +29,65 @@ use crate::transport::{Connector, Target};
 #[derive(Clone)]
 pub struct Server {
     pub(crate) target: Target,
-    /// The URL asks for TLS.
-    pub(crate) tls: bool,
+    pub(crate) scheme: Scheme,
+    /// Where the WebSocket is, possibly with a query, as it is sent.
+    pub(crate) ws_path: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Bytes>,
+}
+
+/// What a URL asks for beside the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Scheme {
+    pub(crate) tls: bool,
+    pub(crate) websocket: bool,
+}
+
+impl Scheme {
+    /// What stands in front of `://`, in small letters.
+    fn parse(name: &str) -> Result<Self> {
+        let (tls, websocket) = match name {
+            "mqtt" | "tcp" => (false, false),
+            "mqtts" | "ssl" | "tls" => (true, false),
+            "ws" => (false, true),
+            "wss" => (true, true),
+            _ => {
+                return Err(Error::argument(
+                    "url",
+                    "the scheme must be mqtt, mqtts, ws, wss or unix",
+                ));
+            }
+        };
+        let lacks_tls = tls && !cfg!(feature = "tls");
+        let lacks_websocket = websocket && !cfg!(feature = "websocket");
+        match (lacks_tls || lacks_websocket, tls, websocket) {
+            (false, ..) => Ok(Self { tls, websocket }),
+            (true, true, true) => Err(Error::NotSupported(
+                "wss:// needs the features `tls` and `websocket`",
+            )),
+            (true, true, false) => Err(Error::NotSupported("mqtts:// needs the feature `tls`")),
+            (true, false, _) => Err(Error::NotSupported("ws:// needs the feature `websocket`")),
+        }
+    }
+
+    /// What is printed in front of the server.
+    fn prefix(self) -> &'static str {
+        match (self.tls, self.websocket) {
+            (false, false) => "",
+            (true, false) => "mqtts://",
+            (false, true) => "ws://",
+            (true, true) => "wss://",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match (self.tls, self.websocket) {
+            (false, false) => Server::DEFAULT_PORT,
+            (true, false) => Server::DEFAULT_TLS_PORT,
+            (false, true) => 80,
+            (true, true) => 443,
+        }
+    }
 }
 
 impl Server {
@@ -48,12 +105,7 @@ impl Server {
     pub fn new(host: &str, port: u16) -> Result<Self> {
         let host = check_host(host)?.to_owned();
         check_port(port)?;
-        Ok(Self {
-            target: Target::Tcp { host, port },
-            tls: false,
-            username: None,
-            password: None,
-        })
+        Ok(Self::at(Target::Tcp { host, port }))
     }
 
     /// A server at a unix socket, by its path.
@@ -79,19 +131,19 @@ impl Server {
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(Error::argument("path", "must not contain U+0000"));
         }
-        Ok(Self {
-            target: Target::Unix(path.to_owned()),
-            tls: false,
-            username: None,
-            password: None,
-        })
+        Ok(Self::at(Target::Unix(path.to_owned())))
     }
 
     /// A server behind a stream of the user's own.
     pub(crate) fn custom(connector: Connector) -> Self {
+        Self::at(Target::Custom(connector))
+    }
+
+    fn at(target: Target) -> Self {
         Self {
-            target: Target::Custom(connector),
-            tls: false,
+            target,
+            scheme: Scheme::default(),
+            ws_path: None,
             username: None,
             password: None,
         }
@@ -122,22 +174,58 @@ impl Server {
         }
     }
 
-    /// Returns whether the server was named by a URL that asks for TLS, `mqtts://`.
+    /// Returns whether the server was named by a URL that asks for TLS, `mqtts://` or `wss://`.
     ///
     /// After `Client::tls_set` (feature `tls`) the client speaks TLS with every server.
     pub fn asks_for_tls(&self) -> bool {
-        self.tls
+        self.scheme.tls
+    }
+
+    /// Returns whether the server was named by a URL that asks for WebSocket, `ws://` or `wss://`.
+    ///
+    /// With [`Transport::WebSockets`](super::Transport::WebSockets) (feature `websocket`) the client speaks WebSocket with
+    /// every server.
+    pub fn asks_for_websocket(&self) -> bool {
+        self.scheme.websocket
     }
 
     /// A server that another one has named (MQTT 5.0, section 4.11), to be spoken to as to that one.
-    pub(super) fn from_reference(text: &str, tls: bool) -> Result<Self> {
-        from_authority(text, tls, |host| Ok(host.to_owned()))
+    pub(super) fn from_reference(text: &str, scheme: Scheme) -> Result<Self> {
+        from_authority(text, scheme, |host| Ok(host.to_owned()))
+    }
+
+    /// The path of the WebSocket without the query, which may have a secret.
+    fn printed_path(&self) -> &str {
+        let path = self.ws_path.as_deref().unwrap_or_default();
+        path.split('?').next().unwrap_or_default()
     }
 
     pub(crate) fn set_port(&mut self, new: u16) -> Result<()> {
         check_port(new)?;
         if let Target::Tcp { port, .. } = &mut self.target {
             *port = new;
+        }
+        Ok(())
+    }
+
+    /// What stands behind the host and the port.
+    fn set_ws_path(&mut self, path: &str) -> Result<()> {
+        #[cfg(feature = "websocket")]
+        if self.scheme.websocket {
+            // A query needs a path in front of it.
+            let slash = if path.starts_with('?') { "/" } else { "" };
+            let path = format!("{slash}{path}");
+            if !path.is_empty() {
+                check_path(&path).map_err(|rule| Error::argument("url", rule))?;
+                self.ws_path = Some(path);
+            }
+            return Ok(());
+        }
+        if !matches!(path, "" | "/") {
+            return Err(Error::argument(
+                "url",
+                "must not have a path, a query or a fragment",
+            ));
         }
         Ok(())
     }
@@ -177,42 +265,25 @@ impl FromStr for Server {
             return from_path(text);
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return from_authority(text, false, |host| Ok(host.to_owned()));
+            return from_authority(text, Scheme::default(), |host| Ok(host.to_owned()));
         };
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "mqtt" | "tcp" => false,
-            "mqtts" | "ssl" | "tls" if cfg!(feature = "tls") => true,
-            "mqtts" | "ssl" | "tls" => return Err(Error::NotSupported("mqtts:// needs the feature `tls`")),
-            "ws" => return Err(Error::NotSupported("ws:// needs the feature `websocket`")),
-            "wss" => {
-                return Err(Error::NotSupported(
-                    "wss:// needs the features `tls` and `websocket`",
-                ));
-            }
-            "unix" => return from_unix_url(rest),
-            _ => {
-                return Err(Error::argument(
-                    "url",
-                    "the scheme must be mqtt, mqtts, ws, wss or unix",
-                ));
-            }
-        };
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme == "unix" {
+            return from_unix_url(rest);
+        }
+        let scheme = Scheme::parse(&scheme)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        if !matches!(path, "" | "/") {
-            return Err(Error::argument(
-                "url",
-                "must not have a path, a query or a fragment",
-            ));
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((credentials, address)) => (Some(credentials), address),
+            None => (None, authority),
+        };
+        let mut server = from_authority(address, scheme, decoded_text)?;
+        if let Some(credentials) = credentials {
+            server.set_credentials(credentials)?;
         }
-        match authority.rsplit_once('@') {
-            None => from_authority(authority, tls, decoded_text),
-            Some((credentials, address)) => {
-                let mut server = from_authority(address, tls, decoded_text)?;
-                server.set_credentials(credentials)?;
-                Ok(server)
-            }
-        }
+        server.set_ws_path(path)?;
+        Ok(server)
     }
 }
 
@@ -241,15 +312,10 @@ fn from_path(_path: &str) -> Result<Server> {
 }
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
-fn from_authority(text: &str, tls: bool, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
-    let default_port = if tls {
-        Server::DEFAULT_TLS_PORT
-    } else {
-        Server::DEFAULT_PORT
-    };
-    let (host, port) = authority(text, default_port, decode)?;
+fn from_authority(text: &str, scheme: Scheme, decode: impl FnOnce(&str) -> Result<String>) -> Result<Server> {
+    let (host, port) = authority(text, scheme.default_port(), decode)?;
     let server = Server::new(&host, port)?;
-    Ok(Server { tls, ..server })
+    Ok(Server { scheme, ..server })
 }
 
 /// The host and the port of these forms. Only the port is checked, and only for being a number.
@@ -333,12 +399,10 @@ fn percent_decoded(text: &str) -> Result<Vec<u8>> {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tls {
-            f.write_str("mqtts://")?;
-        }
+        f.write_str(self.scheme.prefix())?;
         match &self.target {
             // In a URL the zone of an address would be encoded.
-            Target::Tcp { host, port } if host.contains(':') && self.tls => {
+            Target::Tcp { host, port } if host.contains(':') && self.scheme != Scheme::default() => {
                 write!(f, "[{}]:{port}", host.replace('%', "%25"))
             }
             Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -347,7 +411,8 @@ impl fmt::Display for Server {
             #[cfg(unix)]
             Target::Unix(path) => write!(f, "unix://{}", path.to_string_lossy().replace('%', "%25")),
             Target::Custom(_) => f.write_str("custom stream"),
-        }
+        }?;
+        f.write_str(self.printed_path())
     }
 }
 
@@ -356,7 +421,8 @@ impl fmt::Debug for Server {
         let secret = self.password.as_ref().map(|_| "..");
         f.debug_struct("Server")
             .field("target", &self.target)
-            .field("tls", &self.tls)
+            .field("scheme", &self.scheme)
+            .field("ws_path", &self.printed_path())
             .field("username", &self.username)
             .field("password", &secret)
             .finish()
@@ -530,19 +596,72 @@ mod tests {
         }
         assert!(!Server::new("h", 8883).unwrap().asks_for_tls());
         assert_eq!(
-            Server::from_reference("h", true).unwrap().to_string(),
+            Server::from_reference("h", Scheme::parse("mqtts").unwrap())
+                .unwrap()
+                .to_string(),
             "mqtts://h:8883"
         );
     }
 
+    #[cfg(all(feature = "tls", feature = "websocket"))]
+    #[test]
+    fn ws_and_wss_have_the_ports_of_http_and_a_path() {
+        for (text, expected, path) in [
+            ("ws://h", "ws://h:80", None),
+            ("WS://h:8080/", "ws://h:8080/", Some("/")),
+            ("wss://h/mqtt", "wss://h:443/mqtt", Some("/mqtt")),
+            (
+                "wss://me:secret@[::1]/a%20b/",
+                "wss://[::1]:443/a%20b/",
+                Some("/a%20b/"),
+            ),
+            (
+                "ws://[fe80::1%25eth0]/x",
+                "ws://[fe80::1%25eth0]:80/x",
+                Some("/x"),
+            ),
+            // It may have a secret.
+            ("ws://h?token=hush", "ws://h:80/", Some("/?token=hush")),
+            (
+                "ws://h/mqtt?token=hush",
+                "ws://h:80/mqtt",
+                Some("/mqtt?token=hush"),
+            ),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert!(server.asks_for_websocket());
+            assert_eq!(server.asks_for_tls(), expected.starts_with("wss"));
+            assert_eq!(server.ws_path.as_deref(), path);
+            assert_eq!(server.to_string(), expected);
+            assert!(!format!("{server:?}").contains("hush"));
+            let again: Server = expected.parse().unwrap();
+            assert_eq!(again.to_string(), expected);
+        }
+        for text in [
+            "ws://h/#x",
+            "ws://h#x",
+            "ws://h/a b",
+            "ws://h/ä",
+            "ws://h/\r\nX: y",
+        ] {
+            assert_eq!(argument(text), "url", "{text}");
+        }
+        assert!(!"h".parse::<Server>().unwrap().asks_for_websocket());
+    }
+
     #[test]
     fn schemes_of_missing_features_name_the_feature() {
-        for (text, feature) in [
+        let missing: &[(&str, &str)] = &[
             #[cfg(not(feature = "tls"))]
             ("mqtts://h", "tls"),
+            #[cfg(not(feature = "websocket"))]
             ("ws://h/mqtt", "websocket"),
+            #[cfg(not(feature = "websocket"))]
             ("wss://h", "websocket"),
-        ] {
+            #[cfg(not(feature = "tls"))]
+            ("wss://h", "tls"),
+        ];
+        for (text, feature) in missing {
             match text.parse::<Server>() {
                 Err(Error::NotSupported(what)) => assert!(what.contains(feature), "{what}"),
                 other => panic!("{other:?}"),

@@ -400,7 +400,9 @@ impl Core {
         let mut settings = self.session.settings.clone();
         options.check_version(settings.version)?;
         match self.transport {
-            Transport::WebSockets => return Err(Error::NotSupported("WebSocket is not supported yet")),
+            Transport::WebSockets if !cfg!(feature = "websocket") => {
+                return Err(Error::NotSupported("WebSocket needs the feature `websocket`"));
+            }
             #[cfg(unix)]
             Transport::Unix if options.servers().iter().any(|server| server.path().is_none()) => {
                 return Err(Error::argument("host", "must be the path of a unix socket"));
@@ -520,6 +522,10 @@ impl Shared {
         #[cfg(feature = "tls")]
         {
             core.tls = super::tls::TlsSettings::default();
+        }
+        #[cfg(feature = "websocket")]
+        {
+            core.websocket = super::websocket::WebSocketSettings::default();
         }
         core.clean_start = clean_session.into();
         core.session_expiry = None;

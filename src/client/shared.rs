@@ -96,6 +96,8 @@ pub(crate) struct Core {
     pub(super) proxy: Option<super::Proxy>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsSettings,
+    #[cfg(feature = "websocket")]
+    pub(super) websocket: super::websocket::WebSocketSettings,
     pub(super) username: Option<String>,
     pub(super) password: Option<bytes::Bytes>,
     /// Where the options of `connect` say nothing.
@@ -282,6 +284,8 @@ impl Shared {
                 proxy: None,
                 #[cfg(feature = "tls")]
                 tls: super::tls::TlsSettings::default(),
+                #[cfg(feature = "websocket")]
+                websocket: super::websocket::WebSocketSettings::default(),
                 username: None,
                 password: None,
                 clean_start: CleanStart::default(),
@@ -547,7 +551,12 @@ impl Core {
     pub(super) fn can_write(&mut self) -> bool {
         let writing = &self.writing;
         let free = self.socket.is_some() && !writing.busy && !writing.blocked && writing.held == 0;
-        free && (self.unwritten() > 0 || self.closing.is_some())
+        free && (self.has_output() || self.closing.is_some())
+    }
+
+    /// Whether something is to be written: packets, or answers of a layer to what was read.
+    pub(super) fn has_output(&mut self) -> bool {
+        self.unwritten() > 0 || self.socket.as_ref().is_some_and(|socket| socket.has_answers())
     }
 
     pub(super) fn is_connected(&self) -> bool {

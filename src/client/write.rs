@@ -51,7 +51,7 @@ impl Shared {
             if bytes.len() < core.session.settings.output_limit {
                 bytes.take_from(core.session.output());
             }
-            if bytes.is_empty() {
+            if bytes.is_empty() && !socket.has_answers() {
                 core.writing.rest = Some(bytes);
                 self.unclog(&mut core);
                 self.after_write(&mut core);
@@ -147,7 +147,7 @@ impl Shared {
     /// Writes once; what is left to do is left to the driver.
     pub(super) fn write_or_wake(self: &Arc<Self>, core: MutexGuard<'_, Core>) {
         let mut core = self.flush_rounds(core, 1);
-        let left = core.unwritten() > 0
+        let left = core.has_output()
             || core.session.link() == Link::Disconnecting
             || !core.happenings.is_empty()
             || !core.session.events().is_empty()
@@ -217,8 +217,11 @@ impl Shared {
     }
 }
 
-/// Writes as much as the socket takes: how many bytes, and why it stopped.
+/// Writes as much as the socket takes: how many bytes, and why it stopped. Without bytes only what the layers answer.
 fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<()>) {
+    if bytes.is_empty() {
+        return (0, socket.flush());
+    }
     let mut count = 0;
     while !bytes.is_empty() {
         let result = match bytes.as_slice() {

@@ -14,13 +14,15 @@ use super::proxy;
 use super::race::race;
 use super::socket::Socket;
 use super::stream::Stream;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use super::talk::Talk;
 #[cfg(feature = "tls")]
 use super::tls;
 #[cfg(unix)]
 use super::unix;
 use super::wait::Wait;
+#[cfg(feature = "websocket")]
+use super::websocket;
 
 /// Connects to `target`; blocks until it is connected, has failed, or is cancelled.
 ///
@@ -55,40 +57,44 @@ where
     }
     let mut wait = Wait::new(options.connect_timeout, cancel)?;
     wait.check()?;
-    let endpoint = match target {
+    let mut socket = match target {
         Target::Tcp { host, port } => match &options.proxy {
-            None => Endpoint::Tcp(connect_tcp(resolver, host, *port, options, &mut wait)?),
+            None => Socket::plain(Endpoint::Tcp(connect_tcp(
+                resolver, host, *port, options, &mut wait,
+            )?)),
             Some(proxy) => proxy::connect(resolver, proxy, (host, *port), options, &mut wait)?,
         },
         #[cfg(unix)]
-        Target::Unix(path) => Endpoint::Unix(unix::connect(path, &mut wait)?),
-        Target::Custom(connector) => Endpoint::custom(open(connector, cancel)?),
+        Target::Unix(path) => Socket::plain(Endpoint::Unix(unix::connect(path, &mut wait)?)),
+        Target::Custom(connector) => Socket::plain(Endpoint::custom(open(connector, cancel)?)),
     };
-    add_layers(endpoint, target, options, &mut wait)
+    add_layers(&mut socket, target, options, &mut wait)?;
+    Ok(socket)
 }
 
-#[cfg(not(feature = "tls"))]
-fn add_layers(endpoint: Endpoint, _: &Target, _: &DialOptions, _: &mut Wait) -> io::Result<Socket> {
-    Ok(Socket::plain(endpoint))
-}
-
-/// Shakes hands, if the options ask for it.
-#[cfg(feature = "tls")]
+/// Shakes hands for each layer that the options ask for, from the bottom up.
+#[cfg_attr(
+    not(any(feature = "tls", feature = "websocket")),
+    expect(unused_variables, clippy::unnecessary_wraps)
+)]
 fn add_layers(
-    mut endpoint: Endpoint,
+    socket: &mut Socket,
     target: &Target,
     options: &DialOptions,
     wait: &mut Wait,
-) -> io::Result<Socket> {
-    let Some(config) = &options.tls else {
-        return Ok(Socket::plain(endpoint));
-    };
-    let host = match target {
-        Target::Tcp { host, .. } => Some(host.as_str()),
-        _ => None,
-    };
-    let tls = tls::handshake(config, host, &mut Talk::new(&mut endpoint, wait)?)?;
-    Ok(Socket::tls(endpoint, tls))
+) -> io::Result<()> {
+    #[cfg(feature = "tls")]
+    if let Some(config) = &options.tls {
+        let tls = tls::handshake(config, target.host(), &mut Talk::new(socket, wait)?)?;
+        socket.add(tls);
+    }
+    #[cfg(feature = "websocket")]
+    if let Some(config) = &options.websocket {
+        let authority = target.authority(options.is_tls());
+        let websocket = websocket::handshake(config, &authority, &mut Talk::new(socket, wait)?)?;
+        socket.add(websocket);
+    }
+    Ok(())
 }
 
 /// Looks up the name and races its addresses.

@@ -11,13 +11,17 @@
 //! ```
 //!
 //! A [`Socket`] is an endpoint (TCP, a unix socket, a stream of the user's own) and the layers that change the bytes on
-//! their way. Their handshakes, and that of a proxy, are steps of [`dial()`], under the same deadline and the same [`Cancel`].
+//! their way (TLS, WebSocket, or one over the other). Their handshakes, and that of a proxy, are steps of [`dial()`], under the same deadline and the same [`Cancel`].
 
+mod answer;
 mod cancel;
 mod dial;
 mod endpoint;
+mod layer;
 mod lookup;
 mod options;
+#[cfg(any(feature = "tls", feature = "websocket"))]
+mod outgoing;
 mod proxy;
 mod race;
 mod socket;
@@ -30,6 +34,8 @@ mod tls;
 #[cfg(unix)]
 mod unix;
 mod wait;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub(crate) use cancel::Cancel;
 pub(crate) use dial::dial;
@@ -41,3 +47,5 @@ pub use stream::{Stream, Waker};
 pub(crate) use tls::TlsConfig;
 #[cfg(feature = "tls")]
 pub use tls::TlsOptions;
+#[cfg(feature = "websocket")]
+pub(crate) use websocket::{Headers, WebSocketConfig, check_headers, check_path};

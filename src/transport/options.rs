@@ -12,6 +12,8 @@ use super::proxy::Proxy;
 use super::stream::Stream;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
+#[cfg(feature = "websocket")]
+use super::websocket::WebSocketConfig;
 
 /// Opens a stream of the user's own. It runs on the thread that connects and is called again for each connection.
 pub(crate) type Connector = Arc<dyn Fn() -> io::Result<Arc<dyn Stream>> + Send + Sync>;
@@ -26,6 +28,36 @@ pub(crate) enum Target {
     Unix(PathBuf),
     /// Whatever the connector opens.
     Custom(Connector),
+}
+
+#[cfg(any(feature = "tls", feature = "websocket"))]
+impl Target {
+    /// The host; none where there is no such thing.
+    #[cfg(feature = "tls")]
+    pub(super) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+
+    /// The host and the port, which is left out where HTTP has it: for a header `Host` (RFC 9110, section 7.2).
+    #[cfg(feature = "websocket")]
+    pub(super) fn authority(&self, tls: bool) -> String {
+        let Self::Tcp { host, port } = self else {
+            return "localhost".to_owned();
+        };
+        // A zone has a meaning on this machine only.
+        let host = host.split('%').next().unwrap_or(host);
+        let host = match parse_ip(host) {
+            Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+            _ => host.to_owned(),
+        };
+        match (port, tls) {
+            (80, false) | (443, true) => host,
+            _ => format!("{host}:{port}"),
+        }
+    }
 }
 
 impl fmt::Debug for Target {
@@ -59,6 +91,9 @@ pub(crate) struct DialOptions {
     /// How to speak TLS; none is without.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<TlsConfig>>,
+    /// How to ask for a WebSocket; none is without.
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Option<WebSocketConfig>,
     /// How long looking up the name, all attempts and the handshakes may take together.
     pub(crate) connect_timeout: Duration,
     /// How long an attempt has a lead over the next address.
@@ -76,6 +111,8 @@ impl Default for DialOptions {
             proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "websocket")]
+            websocket: None,
             connect_timeout: Duration::from_secs(5),
             // The value that RFC 8305 recommends.
             stagger: Duration::from_millis(250),
@@ -86,6 +123,14 @@ impl Default for DialOptions {
 impl DialOptions {
     /// Whether something is to change the bytes on their way.
     pub(super) fn has_layers(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        if self.websocket.is_some() {
+            return true;
+        }
+        self.is_tls()
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.tls.is_some();
         #[cfg(not(feature = "tls"))]

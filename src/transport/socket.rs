@@ -10,8 +10,7 @@ use std::time::Duration;
 use mio::{Registry, Token};
 
 use super::endpoint::Endpoint;
-#[cfg(feature = "tls")]
-use super::tls::Tls;
+use super::layer::{Layer, Stack};
 
 /// A connected byte stream that never blocks, except in its two `wait_*` methods.
 ///
@@ -19,18 +18,8 @@ use super::tls::Tls;
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) endpoint: Endpoint,
-    layer: Layer,
-}
-
-/// What changes the bytes on their way: plain bytes on the client's side, those of the wire on the endpoint's.
-///
-/// Each has the methods `read`, `write_vectored` and `shutdown_write` as the socket describes them, and keeps to itself
-/// how the thread that reads and the one that writes share its state.
-#[derive(Debug)]
-enum Layer {
-    Plain,
-    #[cfg(feature = "tls")]
-    Tls(Box<Tls>),
+    /// The uppermost last.
+    layers: Vec<Box<dyn Layer>>,
 }
 
 impl Socket {
@@ -38,16 +27,20 @@ impl Socket {
     pub(super) fn plain(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            layer: Layer::Plain,
+            layers: Vec::new(),
         }
     }
 
-    /// A connection with TLS, whose handshake is over.
-    #[cfg(feature = "tls")]
-    pub(super) fn tls(endpoint: Endpoint, tls: Tls) -> Self {
-        Self {
-            endpoint,
-            layer: Layer::Tls(Box::new(tls)),
+    /// Puts a layer, whose handshake is over, on top of the others.
+    #[cfg(any(feature = "tls", feature = "websocket"))]
+    pub(super) fn add(&mut self, layer: impl Layer + 'static) {
+        self.layers.push(Box::new(layer));
+    }
+
+    fn stack(&self) -> Stack<'_> {
+        Stack {
+            endpoint: &self.endpoint,
+            layers: &self.layers,
         }
     }
 
@@ -63,6 +56,11 @@ impl Socket {
     /// Does nothing for a socket that is not pollable.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.endpoint.register(registry, token)
+    }
+
+    /// Undoes `register`.
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.endpoint.deregister(registry)
     }
 
     /// Has `wake` called when a socket that is not pollable may have become readable or writable, and once at once.
@@ -95,20 +93,12 @@ impl Socket {
     ///
     /// `WouldBlock` if nothing has; never `Interrupted`; anything else is the end of the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.layer {
-            Layer::Plain => self.endpoint.read(buffer),
-            #[cfg(feature = "tls")]
-            Layer::Tls(tls) => tls.read(&self.endpoint, buffer),
-        }
+        self.stack().read(buffer)
     }
 
     /// Whether another read may bring something that has left the endpoint already, so that nobody reports it.
     pub(crate) fn has_more(&self) -> bool {
-        match &self.layer {
-            Layer::Plain => false,
-            #[cfg(feature = "tls")]
-            Layer::Tls(tls) => tls.has_more(),
-        }
+        self.stack().has_more()
     }
 
     /// Writes as much of `bytes`, of which there are some, as there is room for. Never 0.
@@ -119,11 +109,7 @@ impl Socket {
     ///
     /// As for [`write_vectored`](Self::write_vectored).
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.layer {
-            Layer::Plain => self.endpoint.write(bytes),
-            #[cfg(feature = "tls")]
-            Layer::Tls(tls) => tls.write_vectored(&self.endpoint, &[IoSlice::new(bytes)]),
-        }
+        self.stack().write(bytes)
     }
 
     /// Writes as much of `slices`, in their order, as there is room for. Never 0 unless they are all empty.
@@ -134,27 +120,33 @@ impl Socket {
     ///
     /// `WouldBlock` if there is no room; never `Interrupted`; anything else is the end of the connection.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.layer {
-            Layer::Plain => self.endpoint.write_vectored(slices),
-            #[cfg(feature = "tls")]
-            Layer::Tls(tls) => tls.write_vectored(&self.endpoint, slices),
-        }
+        self.stack().write_vectored(slices)
+    }
+
+    /// Whether a layer answers to what was read: `flush`, or the next write, writes that.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.stack().has_answers()
+    }
+
+    /// Writes what the layers have for the peer, if nothing else is to be written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_vectored`](Self::write_vectored).
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.stack().flush()
     }
 
     /// Tells the peer that nothing more will come; reading goes on.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        match &self.layer {
-            Layer::Plain => self.endpoint.shutdown_write(),
-            #[cfg(feature = "tls")]
-            Layer::Tls(tls) => tls.shutdown_write(&self.endpoint),
-        }
+        self.stack().shutdown_write()
     }
 
     // ---- who is connected ----
 
     /// Whether this is TCP without layers.
     pub(crate) fn is_plain_tcp(&self) -> bool {
-        matches!((&self.endpoint, &self.layer), (Endpoint::Tcp(_), Layer::Plain))
+        matches!(self.endpoint, Endpoint::Tcp(_)) && self.layers.is_empty()
     }
 
     /// The address on this side, if it has one.

@@ -5,38 +5,38 @@ use std::sync::Arc;
 
 use mio::Token;
 
-use super::endpoint::Endpoint;
+use super::socket::Socket;
 use super::wait::Wait;
 
-/// An endpoint that blocks in `read` and `write_all`, as long as one attempt to connect may take.
+/// A socket that blocks in `read` and `write_all`, as long as one attempt to connect may take.
 #[derive(Debug)]
 pub(super) struct Talk<'a> {
-    endpoint: &'a mut Endpoint,
+    socket: &'a mut Socket,
     wait: &'a mut Wait,
 }
 
 impl<'a> Talk<'a> {
-    pub(super) fn new(endpoint: &'a mut Endpoint, wait: &'a mut Wait) -> io::Result<Self> {
-        endpoint.register(wait.registry(), Token(0))?;
-        // Whoever becomes the owner of the endpoint sets another.
+    pub(super) fn new(socket: &'a mut Socket, wait: &'a mut Wait) -> io::Result<Self> {
+        socket.register(wait.registry(), Token(0))?;
+        // Whoever becomes the owner of the socket sets another.
         let waker = Arc::downgrade(wait.waker());
-        endpoint.set_waker(Arc::new(move || {
+        socket.set_waker(Arc::new(move || {
             if let Some(waker) = waker.upgrade() {
                 let _ = waker.wake();
             }
         }));
-        Ok(Self { endpoint, wait })
+        Ok(Self { socket, wait })
     }
 
     /// Reads what has arrived, at least something; 0 is the end of the stream.
     ///
     /// # Errors
     ///
-    /// `Interrupted` if cancelled, `TimedOut` after the deadline; those of the endpoint.
+    /// `Interrupted` if cancelled, `TimedOut` after the deadline; those of the socket.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait.check()?;
         loop {
-            match self.endpoint.read(buffer) {
+            match self.socket.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(self.wait.next(None)?),
                 result => return result,
             }
@@ -66,7 +66,7 @@ impl<'a> Talk<'a> {
     /// As for [`read`](Self::read).
     pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.endpoint.write(bytes) {
+            match self.socket.write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(self.wait.next(None)?),
                 Err(error) => return Err(error),
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -79,6 +79,16 @@ impl<'a> Talk<'a> {
 impl Drop for Talk<'_> {
     fn drop(&mut self) {
         // Fails only for what was never registered.
-        let _ = self.endpoint.deregister(self.wait.registry());
+        let _ = self.socket.deregister(self.wait.registry());
     }
+}
+
+/// What a stranger says, for an error: on one line, and not too long.
+pub(super) fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(100)
+        .collect()
 }

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 /// - A host, `"h"`, a host with its port, `"h:1884"` or `("h", 1884)`, or those with the keep alive in seconds,
 ///   `("h", 1884, 60)`. Without a port it is 1883.
 /// - An IP address, `"::1"`, `"[::1]:1884"`, or the types of [`std::net`].
-/// - A URL, `"mqtt://h:1884"` or `"mqtt://user:password@h"`.
+/// - A URL, `"mqtt://h:1884"` or `"mqtt://user:password@h"`; `"mqtts://h"` with port 8883 (feature `tls`); `"ws://h"` with
+///   port 80 and `"wss://h"` with port 443, also with the path of the WebSocket (feature `websocket`).
 /// - A unix socket, `"unix:///run/mqtt.sock"` or its path, `"/run/mqtt.sock"`.
 /// - A list of those: they are tried in order.
 /// - [`ConnectOptions`] for everything else.

@@ -11,6 +11,7 @@ use super::dial::connect_tcp;
 use super::endpoint::Endpoint;
 use super::lookup::{look_up, system_resolver};
 use super::options::{DialOptions, parse_ip};
+use super::socket::Socket;
 use super::talk::Talk;
 use super::wait::Wait;
 
@@ -53,7 +54,7 @@ pub(super) fn connect<R>(
     (host, port): (&str, u16),
     options: &DialOptions,
     wait: &mut Wait,
-) -> io::Result<Endpoint>
+) -> io::Result<Socket>
 where
     R: FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
 {
@@ -63,16 +64,16 @@ where
         let reached = connect_tcp(system_resolver, &proxy.host, proxy.port, options, wait);
         let stream =
             reached.map_err(|error| proxy.refusal(error.kind(), format!("cannot be reached: {error}")))?;
-        let mut endpoint = Endpoint::Tcp(stream);
+        let mut socket = Socket::plain(Endpoint::Tcp(stream));
         log::debug!(target: "callmq", "connecting to {destination} through the proxy {proxy}");
-        let mut talk = Talk::new(&mut endpoint, wait)?;
+        let mut talk = Talk::new(&mut socket, wait)?;
         let asked = match proxy.kind {
             ProxyKind::Http => http::ask(proxy, &destination, &mut talk),
             ProxyKind::Socks5 => socks5::ask(proxy, &destination, &mut talk),
         };
         drop(talk);
         match (asked.map_err(|error| proxy.explain(error)), destinations.next()) {
-            (Ok(()), _) => return Ok(endpoint),
+            (Ok(()), _) => return Ok(socket),
             // The next address is worth a try only where this one was refused.
             (Err(error), Some(next)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 log::debug!(target: "callmq", "{error}");
@@ -160,14 +161,4 @@ impl fmt::Display for Destination {
             },
         }
     }
-}
-
-/// What a stranger says, for an error: on one line, and not too long.
-fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(100)
-        .collect()
 }

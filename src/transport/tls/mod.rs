@@ -8,9 +8,6 @@
 //! write: plain --lock, encrypt--> outgoing --unlock, write--> endpoint
 //! read:  plain <--lock, decrypt-- incoming <--unlock, read--- endpoint
 //! ```
-//!
-//! What was encrypted cannot be taken back, so plain bytes count as written when all of their records are: until then
-//! a writer repeats them ([`Socket::write`](super::Socket::write)).
 
 mod certificate;
 mod config;
@@ -29,10 +26,9 @@ pub use options::TlsOptions;
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::endpoint::Endpoint;
+use super::layer::{Layer, Stack};
 use records::Records;
 
 /// The TLS layer of a connection.
@@ -50,9 +46,10 @@ impl Tls {
     fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// See [`Socket::read`](super::Socket::read).
-    pub(super) fn read(&self, endpoint: &Endpoint, buffer: &mut [u8]) -> io::Result<usize> {
+impl Layer for Tls {
+    fn read(&self, below: Stack<'_>, buffer: &mut [u8]) -> io::Result<usize> {
         let mut count = 0;
         let mut drained = false;
         let mut records = self.lock();
@@ -64,23 +61,25 @@ impl Tls {
             }
             if let Some(error) = records.failure() {
                 if count > 0 {
+                    records.has_more = true;
                     return Ok(count);
                 }
                 let alert = records.take_alert();
                 drop(records);
                 // Nobody else writes any more.
                 if !alert.is_empty() {
-                    let _ = endpoint.write(&alert);
+                    let _ = below.write(&alert);
                 }
                 return Err(error);
             }
             // Where nothing came out, the end of the stream may stand behind what was read: it is not reported again.
             if records.is_closed() || count > 0 && drained {
+                records.has_more = count > 0 && records.is_closed();
                 return Ok(count);
             }
             let mut room = records.take_room();
             drop(records);
-            let result = endpoint.read(&mut room);
+            let result = below.read(&mut room);
             let size = room.len();
             records = self.lock();
             records.give_back(room, *result.as_ref().unwrap_or(&0));
@@ -95,36 +94,38 @@ impl Tls {
         }
     }
 
-    /// Whether another read may bring something that is no longer in the endpoint.
-    pub(super) fn has_more(&self) -> bool {
+    fn has_more(&self) -> bool {
         self.lock().has_more
     }
 
-    /// See [`Socket::write_vectored`](super::Socket::write_vectored).
-    pub(super) fn write_vectored(&self, endpoint: &Endpoint, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write_vectored(&self, below: Stack<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut records = self.lock();
-        if records.outgoing.is_empty() {
+        if !records.outgoing.is_ahead() {
             records.encrypt(slices)?;
         }
-        records.writing = true;
-        let mut outgoing = mem::take(&mut records.outgoing);
         drop(records);
-        let result = outgoing.write_to(endpoint);
-        let mut records = self.lock();
-        records.writing = false;
-        records.outgoing = outgoing;
-        result?;
-        Ok(mem::take(&mut records.ahead))
+        self.flush(below)?;
+        Ok(self.lock().outgoing.take_ahead())
     }
 
-    /// Says goodbye, if that is possible at once, and closes this direction.
-    pub(super) fn shutdown_write(&self, endpoint: &Endpoint) -> io::Result<()> {
+    fn has_answers(&self) -> bool {
+        self.lock().has_answers()
+    }
+
+    fn flush(&self, below: Stack<'_>) -> io::Result<()> {
         let mut records = self.lock();
-        records.say_goodbye();
-        let mut outgoing = mem::take(&mut records.outgoing);
+        records.append_replies();
+        let mut bytes = records.outgoing.take();
         drop(records);
-        let _ = outgoing.write_to(endpoint);
-        endpoint.shutdown_write()
+        let result = bytes.write_to(below);
+        self.lock().outgoing.give_back(bytes);
+        result
+    }
+
+    fn say_goodbye(&self, below: Stack<'_>) {
+        if self.lock().say_goodbye() {
+            let _ = self.flush(below);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
 
 use super::failure::Failure;
-use crate::transport::endpoint::Endpoint;
+use crate::transport::outgoing::Outgoing;
 
 /// So much is encrypted at once: four records of the largest size.
 const CHUNK: usize = 64 * 1024;
@@ -33,18 +33,14 @@ pub(super) struct Records {
     /// Decrypted, and not taken yet.
     plain: Vec<u8>,
     plain_taken: usize,
-    /// Records that the other side's caused: handshake and alerts. They leave with the next write.
+    /// Records that the other side's caused: handshake and alerts.
     replies: Vec<u8>,
     /// Records to be written.
     pub(super) outgoing: Outgoing,
-    /// So many plain bytes are in `outgoing`, and the writer does not know yet.
-    pub(super) ahead: usize,
-    /// `outgoing` is with the writer.
-    pub(super) writing: bool,
     closed: bool,
     failure: Option<Failure>,
     goodbye_said: bool,
-    /// The last reader had less room than there is to be read.
+    /// The last reader did not get all that there is to be told.
     pub(super) has_more: bool,
 }
 
@@ -72,8 +68,6 @@ impl Records {
             plain_taken: 0,
             replies: Vec::new(),
             outgoing: Outgoing::default(),
-            ahead: 0,
-            writing: false,
             closed: false,
             failure: None,
             goodbye_said: false,
@@ -174,7 +168,7 @@ impl Records {
 
     /// What tells the peer of a failure, if nothing stands before it.
     pub(super) fn take_alert(&mut self) -> Vec<u8> {
-        if self.writing || !self.outgoing.is_empty() {
+        if !self.outgoing.is_idle() {
             return Vec::new();
         }
         mem::take(&mut self.replies)
@@ -232,13 +226,13 @@ impl Records {
 
     // ---- to the peer ----
 
-    /// Encrypts the first bytes of `slices` into `outgoing`, which is empty.
+    /// Encrypts the first bytes of `slices`, behind what is on its way.
     pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
         while self.step() == Some(Ready::Record) {}
         if let Some(error) = self.failure() {
             return Err(error);
         }
-        self.outgoing.append(&mut self.replies);
+        self.append_replies();
         let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
         let status = self.connection.process_tls_records(arrived);
         let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
@@ -247,9 +241,9 @@ impl Records {
         let mut left = CHUNK;
         for slice in slices {
             let part = slice.get(..left.min(slice.len())).unwrap_or_default();
-            self.outgoing
-                .encode(part.len(), |room| traffic.encrypt(part, room))?;
-            self.ahead += part.len();
+            let size = part.len();
+            encode(&mut self.outgoing, size, |room| traffic.encrypt(part, room))?;
+            self.outgoing.went_ahead(size);
             left -= part.len();
             if left == 0 {
                 break;
@@ -258,22 +252,38 @@ impl Records {
         Ok(())
     }
 
+    /// Whether there are records for the peer that nobody asked to write.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.replies.is_empty() || !self.outgoing.is_empty()
+    }
+
+    /// Puts the replies behind what is on its way: they were encrypted after it.
+    pub(super) fn append_replies(&mut self) {
+        let size = self.replies.len();
+        let room = self.outgoing.room(size);
+        for (to, from) in room.iter_mut().zip(self.replies.drain(..)) {
+            *to = from;
+        }
+        self.outgoing.filled(size);
+    }
+
     /// Encrypts what says that nothing more will come, unless something else is on its way: a peer that closes first, while
-    /// another thread still writes, gets none.
-    pub(super) fn say_goodbye(&mut self) {
-        if self.writing || !self.outgoing.is_empty() || mem::replace(&mut self.goodbye_said, true) {
-            return;
+    /// another thread still writes, gets none. Returns whether there is something to be written.
+    pub(super) fn say_goodbye(&mut self) -> bool {
+        if !self.outgoing.is_idle() || mem::replace(&mut self.goodbye_said, true) {
+            return false;
         }
         while self.step() == Some(Ready::Record) {}
         if self.failure.is_some() {
-            return;
+            return false;
         }
-        self.outgoing.append(&mut self.replies);
+        self.append_replies();
         let arrived = self.incoming.get_mut(self.filled.clone()).unwrap_or_default();
         let status = self.connection.process_tls_records(arrived);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
-            let _ = self.outgoing.encode(0, |room| traffic.queue_close_notify(room));
+            let _ = encode(&mut self.outgoing, 0, |room| traffic.queue_close_notify(room));
         }
+        true
     }
 
     /// The records that the handshake has for the peer.
@@ -294,66 +304,24 @@ impl Records {
     }
 }
 
-/// Records to be written. The memory is used again.
-#[derive(Default)]
-pub(super) struct Outgoing {
-    memory: Vec<u8>,
-    unwritten: Range<usize>,
-}
-
-impl Outgoing {
-    pub(super) fn is_empty(&self) -> bool {
-        self.unwritten.is_empty()
-    }
-
-    fn append(&mut self, records: &mut Vec<u8>) {
-        if self.is_empty() {
-            self.unwritten = 0..0;
-        }
-        if !records.is_empty() {
-            let end = self.unwritten.end;
-            self.memory.truncate(end);
-            self.memory.extend_from_slice(records);
-            self.unwritten.end += records.len();
-            records.clear();
-        }
-    }
-
-    /// Has `encode` put records behind those that are there, for `size` plain bytes.
-    fn encode(
-        &mut self,
-        size: usize,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
-    ) -> io::Result<()> {
-        // What the records of one size need in addition.
-        let mut needed = size + size / 256 + 256;
-        loop {
-            let end = self.unwritten.end;
-            if self.memory.len() < end + needed {
-                self.memory.resize(end + needed, 0);
+/// Has `encode` put records behind those that are there, for `size` plain bytes.
+fn encode(
+    outgoing: &mut Outgoing,
+    size: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+) -> io::Result<()> {
+    // What the records of one size need in addition.
+    let mut needed = size + size / 256 + 256;
+    loop {
+        match encode(outgoing.room(needed)) {
+            Ok(count) => {
+                outgoing.filled(count);
+                return Ok(());
             }
-            match encode(self.memory.get_mut(end..).unwrap_or_default()) {
-                Ok(count) => {
-                    self.unwritten.end += count;
-                    return Ok(());
-                }
-                Err(EncryptError::InsufficientSize(size)) if size.required_size > needed => {
-                    needed = size.required_size;
-                }
-                Err(error) => return Err(io::Error::other(error.to_string())),
+            Err(EncryptError::InsufficientSize(size)) if size.required_size > needed => {
+                needed = size.required_size;
             }
+            Err(error) => return Err(io::Error::other(error.to_string())),
         }
-    }
-
-    /// Writes all of it.
-    pub(super) fn write_to(&mut self, endpoint: &Endpoint) -> io::Result<()> {
-        while let Some(rest) = self
-            .memory
-            .get(self.unwritten.clone())
-            .filter(|rest| !rest.is_empty())
-        {
-            self.unwritten.start += endpoint.write(rest)?;
-        }
-        Ok(())
     }
 }

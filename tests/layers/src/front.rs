@@ -97,12 +97,17 @@ pub struct Front {
 
 impl Front {
     pub fn new(broker: &Broker, settings: Settings) -> Self {
+        Self::before(broker.address(), settings)
+    }
+
+    /// In front of a server that is not a broker itself.
+    pub fn before(target: SocketAddr, settings: Settings) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let config = settings.config();
         let now = Arc::new(Mutex::new((settings, config)));
         let (sender, events) = mpsc::channel();
-        let (target, current) = (broker.address(), Arc::clone(&now));
+        let current = Arc::clone(&now);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let (settings, config) = current.lock().unwrap().clone();

@@ -1,8 +1,9 @@
-//! Servers and certificates for tests of callmq over TLS: all of it is made here, and shares nothing with the client's
-//! side but the TLS library.
+//! Servers and certificates for tests of callmq over TLS and WebSocket: all of it is made here, and shares nothing with the
+//! client's side but the libraries.
 
 pub mod certificates;
 pub mod front;
+pub mod websocket;
 
 use std::fs;
 use std::path::{Path, PathBuf};

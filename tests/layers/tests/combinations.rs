@@ -14,6 +14,7 @@ use callmq::client as mqtt;
 use callmq::testing::Broker;
 use layers::certificates::Authority;
 use layers::front::{Front, Settings};
+use layers::websocket::{Frames, WebFront};
 use layers::{Folder, PATIENCE};
 use proxies::Proxy;
 
@@ -42,16 +43,22 @@ fn exchange(client: &mqtt::Client, target: impl mqtt::IntoConnect) {
 }
 
 #[test]
-fn directly_and_through_proxies_with_and_without_tls() {
+fn directly_and_through_proxies_with_and_without_tls_and_websocket() {
     let authority = Authority::new("Test CA");
     let broker = Broker::listen("127.0.0.1:0").unwrap();
+    let web = WebFront::new(broker.address(), Frames::AsTheyCome);
     // Only the proxies know where that name leads.
     let identity = authority.issue(&["broker.invalid", "127.0.0.1"]);
-    let front = Front::new(&broker, Settings::new(identity));
-    for tls in [false, true] {
-        let end = if tls { front.address() } else { broker.address() };
+    let settings = Settings::new(identity);
+    let front = Front::new(&broker, settings.clone());
+    let both = Front::before(web.address(), settings);
+    for (scheme, end) in [
+        ("mqtt", broker.address()),
+        ("mqtts", front.address()),
+        ("ws", web.address()),
+        ("wss", both.address()),
+    ] {
         let (http, socks5) = (Proxy::http(end), Proxy::socks5(end, Some(("me", "secret"))));
-        let scheme = if tls { "mqtts" } else { "mqtt" };
         let named = format!("{scheme}://broker.invalid:7");
         for (proxy, target) in [
             (mqtt::Proxy::none(), format!("{scheme}://{end}")),
@@ -62,7 +69,7 @@ fn directly_and_through_proxies_with_and_without_tls() {
             ),
         ] {
             let client = mqtt::Client::new("combined");
-            if tls {
+            if scheme.ends_with('s') && scheme != "ws" {
                 client
                     .tls_set(mqtt::TlsOptions::new().ca_pem(authority.pem.as_str()))
                     .unwrap();
