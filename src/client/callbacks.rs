@@ -37,7 +37,7 @@ pub(crate) type ReconnectIf = dyn FnMut(&Client, &super::DisconnectReason, u32) 
 
 /// The place of one closure.
 pub(crate) struct Slot<F: ?Sized> {
-    closure: Mutex<Option<Box<F>>>,
+    place: Mutex<Place<F>>,
     set: AtomicBool,
     /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced. Changes
     /// under the lock.
@@ -46,17 +46,24 @@ pub(crate) struct Slot<F: ?Sized> {
     back: Condvar,
 }
 
+struct Place<F: ?Sized> {
+    /// `None` if there is none, or while it runs.
+    closure: Option<Box<F>>,
+    /// Threads that wait for `back`: to signal is a system call, whether or not anybody waits.
+    waiters: u32,
+}
+
 impl<F: ?Sized> Slot<F> {
-    fn kept(&self) -> MutexGuard<'_, Option<Box<F>>> {
-        self.closure.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self) -> MutexGuard<'_, Place<F>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, closure: Box<F>) {
         let previous = {
-            let mut kept = self.kept();
+            let mut place = self.place();
             self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(true, Ordering::Release);
-            kept.replace(closure)
+            place.closure.replace(closure)
         };
         self.back.notify_all();
         // Dropped without the lock: what it captured may call back into the client.
@@ -65,10 +72,10 @@ impl<F: ?Sized> Slot<F> {
 
     pub(crate) fn clear(&self) {
         let previous = {
-            let mut kept = self.kept();
+            let mut place = self.place();
             self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(false, Ordering::Release);
-            kept.take()
+            place.closure.take()
         };
         self.back.notify_all();
         drop(previous);
@@ -99,11 +106,11 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return None;
         }
-        self.take(self.kept())
+        self.take(self.place())
     }
 
-    fn take(&self, mut kept: MutexGuard<'_, Option<Box<F>>>) -> Option<Held<'_, F>> {
-        let closure = Some(kept.take()?);
+    fn take(&self, mut place: MutexGuard<'_, Place<F>>) -> Option<Held<'_, F>> {
+        let closure = Some(place.closure.take()?);
         Some(Held {
             slot: self,
             closure,
@@ -120,12 +127,14 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return Ok(());
         }
-        let mut kept = self.kept();
+        let mut place = self.place();
         let waits = IN_TURN.get() == 0;
-        while waits && kept.is_none() && self.is_set() {
-            kept = self.back.wait(kept).unwrap_or_else(PoisonError::into_inner);
+        while waits && place.closure.is_none() && self.is_set() {
+            place.waiters += 1;
+            place = self.back.wait(place).unwrap_or_else(PoisonError::into_inner);
+            place.waiters -= 1;
         }
-        let Some(mut held) = self.take(kept) else {
+        let Some(mut held) = self.take(place) else {
             return Ok(());
         };
         IN_TURN.set(IN_TURN.get() + 1);
@@ -170,13 +179,16 @@ impl<F: ?Sized> Drop for Held<'_, F> {
         let Some(closure) = self.closure.take() else {
             return;
         };
-        let mut kept = self.slot.kept();
+        let mut place = self.slot.place();
         if self.is_current() {
-            *kept = Some(closure);
-            drop(kept);
-            self.slot.back.notify_one();
+            place.closure = Some(closure);
+            let awaited = place.waiters > 0;
+            drop(place);
+            if awaited {
+                self.slot.back.notify_one();
+            }
         } else {
-            drop(kept);
+            drop(place);
             // Replaced while it was out.
             let _ = guarded("callback", || {
                 drop(closure);
@@ -189,7 +201,10 @@ impl<F: ?Sized> Drop for Held<'_, F> {
 impl<F: ?Sized> Default for Slot<F> {
     fn default() -> Self {
         Self {
-            closure: Mutex::new(None),
+            place: Mutex::new(Place {
+                closure: None,
+                waiters: 0,
+            }),
             set: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             back: Condvar::new(),

@@ -527,7 +527,7 @@ impl Shared {
                 if core.running.is_none() {
                     self.hurry.store(false, Ordering::Release);
                 }
-                self.changed.notify_all();
+                self.notify_waiters(&core);
                 return core;
             }
             drop(core);

@@ -334,13 +334,13 @@ impl Shared {
                 core.loops_waiting -= 1;
             }
             if core.running.is_some() {
-                self.changed.notify_all();
+                self.notify_waiters(&core);
                 return Err(Error::InvalidState("another network loop runs"));
             }
             if let Some(mut driver) = core.driver.take() {
                 if let Err(error) = driver.prepare(self) {
                     core.driver = Some(driver);
-                    self.changed.notify_all();
+                    self.notify_waiters(&core);
                     return Err(error);
                 }
                 return Ok((driver, core));
@@ -358,7 +358,7 @@ impl Shared {
         self.dispatch(&mut driver);
         let mut core = self.lock();
         core.driver = Some(driver);
-        self.changed.notify_all();
+        self.notify_waiters(&core);
         self.run_inline(core);
     }
 

@@ -543,7 +543,7 @@ impl Shared {
         core.thread_error = None;
         core.last_reason = None;
         core.driver = Some(driver);
-        self.changed.notify_all();
+        self.notify_waiters(&core);
         drop(core);
         // Not under the lock, see `Client::configure`.
         drop((previous, socket, dropped, session, happenings));

@@ -407,9 +407,7 @@ impl Shared {
 
     /// Tells calls that wait to look again: on the condition variable, or in the poll, if it is one of them that drives.
     pub(super) fn notify(&self, core: &Core) {
-        if core.waiters > 0 {
-            self.changed.notify_all();
-        }
+        self.notify_waiters(core);
         if core.room_wanted.get() && core.session.has_ample_room() {
             core.room_wanted.set(false);
             self.room.notify_all();
@@ -417,6 +415,13 @@ impl Shared {
         if core.driver_waits {
             self.news.store(true, Ordering::Relaxed);
             self.wake();
+        }
+    }
+
+    /// Tells those that wait on the condition variable to look again; a system call, so only if there are any.
+    pub(super) fn notify_waiters(&self, core: &Core) {
+        if core.waiters > 0 {
+            self.changed.notify_all();
         }
     }
 
