@@ -81,7 +81,7 @@ impl Shared {
     pub(super) fn watch_acks(&self) {
         let watched = &self.acks.watched;
         if !watched.load(Ordering::Relaxed) && !watched.swap(true, Ordering::AcqRel) {
-            guard::look_again();
+            guard::look_now();
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
+use super::ended::Ending;
 use super::info::WrittenBytes;
 use super::proxy::proxy_for;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
@@ -334,12 +335,12 @@ impl Shared {
         core.last_reason = Some(reason.clone());
         queue_events(core);
         if was_up {
-            core.happenings.push_back(Happening::Closed {
+            core.happenings.push_back(Happening::Closed(Ending {
                 socket,
                 written,
                 reason,
                 properties,
-            });
+            }));
         }
         self.notify(core);
         self.interrupt();

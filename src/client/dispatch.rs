@@ -277,6 +277,7 @@ impl Shared {
             }
             let client_id = core.session.settings.client_id.clone();
             let lost = core.session.lost();
+            let due = core.guard_due();
             drop(core);
             log::info!(target: "callmq", "{client_id}: connected");
             if lost.sent_again > 0 {
@@ -289,7 +290,7 @@ impl Shared {
             }
             self.requests_connected(driver, session_present, properties);
             // There is a keep alive to watch over from now on, also while the callback runs.
-            guard::look_again();
+            guard::look_by(due);
         }
         watch.enter(self, "on_connect");
         let run = self
@@ -326,15 +327,10 @@ impl Shared {
                 driver.let_go(&socket);
                 self.tell_socket_closed(client, &SocketHandle::new(socket));
             }
-            Happening::Closed {
-                socket,
-                written,
-                reason,
-                properties,
-            } => {
-                driver.let_go(&socket);
-                self.requests_closed(&reason.clone().into_error());
-                self.tell_closed(client, watch, socket, written, &reason, &properties);
+            Happening::Closed(ending) => {
+                driver.let_go(&ending.socket);
+                self.requests_closed(&ending.reason.clone().into_error());
+                self.tell_closed(client, driver, watch, ending);
             }
         }
     }

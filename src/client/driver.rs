@@ -154,7 +154,7 @@ impl Driver {
     }
 
     /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
-    fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let Some(poll) = &mut self.poll else {
             return Ok(false);
         };
@@ -364,7 +364,7 @@ impl Shared {
     }
 
     /// Does what a poll has found: `Ok(true)` if the socket became writable.
-    fn polled<'a>(
+    pub(super) fn polled<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
         writable: io::Result<bool>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::driver::Driver;
 use super::shared::Shared;
 use super::slow_callbacks::Watch;
 use super::{Client, DisconnectFlags, DisconnectReason, SocketHandle, log_lines, logging};
@@ -12,6 +13,16 @@ use crate::transport::Socket;
 
 /// How long to wait for the peer's end of stream after DISCONNECT.
 const DRAIN: Duration = Duration::from_millis(20);
+
+/// A connection that has ended.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) socket: Arc<Socket>,
+    /// Everything was written, up to the DISCONNECT if there was one.
+    pub(super) written: bool,
+    pub(super) reason: DisconnectReason,
+    pub(super) properties: Properties,
+}
 
 impl Shared {
     /// Tells those who watch the socket that it is gone.
@@ -34,36 +45,40 @@ impl Shared {
     pub(super) fn tell_closed(
         self: &Arc<Self>,
         client: &Client,
+        driver: &mut Driver,
         watch: &mut Watch,
-        socket: Arc<Socket>,
-        written: bool,
-        reason: &DisconnectReason,
-        properties: &Properties,
+        ending: Ending,
     ) {
+        let Ending {
+            socket,
+            written,
+            reason,
+            properties,
+        } = ending;
         let handle = SocketHandle::new(Arc::clone(&socket));
         let code = reason.reason_code();
         let flags = DisconnectFlags::new(reason.clone());
         let requested = matches!(reason, DisconnectReason::Requested);
-        if let DisconnectReason::Lost(Error::Io(error)) = reason {
+        if let DisconnectReason::Lost(Error::Io(error)) = &reason {
             logging::emit_line(self, &log_lines::socket_failed(error));
-        } else if let DisconnectReason::Lost(Error::Tls(error)) = reason {
+        } else if let DisconnectReason::Lost(Error::Tls(error)) = &reason {
             logging::emit_line(self, &log_lines::tls_failed(error));
         }
         self.tell_unregister_write(client, &handle);
         if requested {
-            self.run_on_disconnect(client, watch, &flags, code, properties);
+            self.run_on_disconnect(client, watch, &flags, code, &properties);
         }
         self.tell_socket_closed(client, &handle);
         drop(handle);
         if requested && written {
-            drain(&socket);
+            self.drain(driver, &socket);
         }
         if !requested {
             log::info!(target: "callmq", "connection ended: {reason}");
         }
         drop(socket);
         if !requested {
-            self.run_on_disconnect(client, watch, &flags, code, properties);
+            self.run_on_disconnect(client, watch, &flags, code, &properties);
         }
     }
 
@@ -81,30 +96,37 @@ impl Shared {
         self.keep_failure(run);
         watch.look(self);
     }
-}
 
-/// After DISCONNECT: no more is sent, and what the peer still sends is read and thrown away, so that the close does not
-/// become a reset that takes the last packets with it.
-fn drain(socket: &Arc<Socket>) {
-    if socket.shutdown_write().is_err() {
-        return;
-    }
-    let deadline = Instant::now() + DRAIN;
-    let mut scratch = [0; 4096];
-    loop {
-        match socket.read(&mut scratch) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() || !matches!(socket.wait_readable(left), Ok(true)) {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
-        if Instant::now() >= deadline {
+    /// After DISCONNECT: no more is sent, and what the peer still sends is read and thrown away, so that the close does
+    /// not become a reset that takes the last packets with it.
+    // Not part of the caller's stack frame, which every callback has below it.
+    #[inline(never)]
+    fn drain(&self, driver: &mut Driver, socket: &Arc<Socket>) {
+        if socket.shutdown_write().is_err() {
             return;
+        }
+        let deadline = Instant::now() + DRAIN;
+        let mut scratch = [0; 1024];
+        loop {
+            match socket.read(&mut scratch) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if socket.is_pollable() {
+                        // It is still registered with the driver's poll. What else that reports is not lost: the loop
+                        // looks for itself before it sleeps.
+                        let polled = driver.sleep(Some(left));
+                        drop(self.polled(self.lock(), polled));
+                    } else if !matches!(socket.wait_readable(left), Ok(true)) {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One thread for the whole process, started with the first loop. It sleeps until the keep alive of a client is due;
 //! where the loop is in a callback then, it sends the PINGREQ in its place. A client whose loop is free pings by itself.
+//! So it is woken only for what is due earlier than it knows of, and outlives its clients for a while.
 //! Likewise it writes what others have published meanwhile, and acknowledges what was handed out before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,17 +18,20 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How long bytes may wait behind a callback.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// The thread stays for this long when the last client is gone: another one may follow.
+const LINGER: Duration = Duration::from_secs(5);
+
 struct Guard {
     clients: Vec<Weak<Shared>>,
     running: bool,
-    /// Counts the calls of `watch` and `look_again`, so that none is missed between looking and sleeping.
-    changes: u64,
+    /// When the thread is to look at the clients.
+    due: Option<Instant>,
 }
 
 static GUARD: Mutex<Guard> = Mutex::new(Guard {
     clients: Vec::new(),
     running: false,
-    changes: 0,
+    due: None,
 });
 static CHANGED: Condvar = Condvar::new();
 
@@ -40,6 +44,7 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     if shared.time.is_manual() {
         return;
     }
+    let due = shared.lock().guard_due();
     let mut failure = None;
     let mut guard = lock();
     guard.clients.retain(|client| client.strong_count() > 0);
@@ -47,7 +52,6 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     if !guard.clients.iter().any(|client| client.ptr_eq(&shared)) {
         guard.clients.push(shared);
     }
-    guard.changes += 1;
     if !guard.running {
         let thread = std::thread::Builder::new()
             .name("callmq-keep-alive".to_owned())
@@ -57,58 +61,88 @@ pub(super) fn watch(shared: &Arc<Shared>) {
             Err(error) => failure = Some(error),
         }
     }
-    CHANGED.notify_one();
+    guard.look_by(due);
     drop(guard);
     if let Some(error) = failure {
         log::warn!(target: "callmq", "no thread to keep connections alive during slow callbacks: {error}");
     }
 }
 
-/// A connection was made, and its keep alive may be the next that is due; or a client is gone.
-pub(super) fn look_again() {
+/// The thread is to look at the clients at `due` at the latest, if there is a time.
+pub(super) fn look_by(due: Option<Instant>) {
+    lock().look_by(due);
+}
+
+/// The thread is to look at the clients now.
+pub(super) fn look_now() {
+    look_by(Some(Instant::now()));
+}
+
+/// A client is gone: the thread ends some time after the last one.
+pub(super) fn gone() {
     let mut guard = lock();
-    if guard.running {
-        guard.changes += 1;
-        CHANGED.notify_one();
+    guard.clients.retain(|client| client.strong_count() > 0);
+    if guard.clients.is_empty() {
+        guard.look_by(Instant::now().checked_add(LINGER));
+    }
+}
+
+impl Guard {
+    fn look_by(&mut self, due: Option<Instant>) {
+        if self.running && self.hastens(due) {
+            CHANGED.notify_one();
+        }
+    }
+
+    /// Notes when to look; whether that is earlier than the thread knows of.
+    fn hastens(&mut self, due: Option<Instant>) -> bool {
+        let earlier = due.is_some_and(|due| self.due.is_none_or(|known| due < known));
+        if earlier {
+            self.due = due;
+        }
+        earlier
     }
 }
 
 fn run() {
     let mut guard = lock();
     loop {
-        guard.clients.retain(|client| client.strong_count() > 0);
-        if guard.clients.is_empty() {
-            guard.running = false;
-            return;
-        }
-        let clients: Vec<_> = guard.clients.clone();
-        let changes = guard.changes;
-        drop(guard);
-        let next = clients
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter_map(|client| {
-                let next = client.keep_alive();
-                // The client may have ended by now, and what its closures own is dropped here.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
-                next
-            })
-            .min();
-        guard = lock();
-        if guard.changes != changes {
-            continue;
-        }
-        guard = match next {
-            None => CHANGED.wait(guard).unwrap_or_else(PoisonError::into_inner),
-            Some(next) => {
-                let wait = next.saturating_duration_since(Instant::now());
-                CHANGED
-                    .wait_timeout(guard, wait)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
+        let now = Instant::now();
+        guard = match guard.due {
+            Some(due) if due <= now => {
+                guard.due = None;
+                guard.clients.retain(|client| client.strong_count() > 0);
+                if guard.clients.is_empty() {
+                    guard.running = false;
+                    return;
+                }
+                let clients = guard.clients.clone();
+                drop(guard);
+                let next = look_at(&clients);
+                guard = lock();
+                // What was asked for meanwhile stays.
+                guard.hastens(next);
+                guard
             }
+            Some(due) => {
+                let waited = CHANGED.wait_timeout(guard, due - now);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => CHANGED.wait(guard).unwrap_or_else(PoisonError::into_inner),
         };
     }
+}
+
+/// Does what the loops of the clients are held up from. Returns when to look again.
+fn look_at(clients: &[Weak<Shared>]) -> Option<Instant> {
+    let alive = clients.iter().filter_map(Weak::upgrade);
+    let next = alive.filter_map(|client| {
+        let next = client.keep_alive();
+        // The client may have ended by now, and what its closures own is dropped here.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
+        next
+    });
+    next.min()
 }
 
 impl Shared {
@@ -130,17 +164,42 @@ impl Shared {
 
     /// Sends a PINGREQ if one is due and the loop is busy with a callback. Returns when to look again.
     fn ping_for_loop<'a>(&'a self, mut core: MutexGuard<'a, Core>, now: Instant) -> Option<Instant> {
-        if !core.is_connected() || core.running.is_none() {
-            return None;
-        }
-        let due = core.session.ping_due()?;
-        if due + GRACE > now {
-            return Some(due + GRACE);
+        let due = core.guard_due()?;
+        if due > now {
+            return Some(due);
         }
         // The loop would have sent it: it is in a callback.
         core.session.ping_while_busy(now);
         let core = self.flush(core);
-        let next = core.session.ping_due()? + GRACE;
-        Some(next.max(now + GRACE))
+        Some(core.guard_due()?.max(now + GRACE))
+    }
+}
+
+impl Core {
+    /// When a PINGREQ is overdue that the loop should have sent.
+    pub(super) fn guard_due(&self) -> Option<Instant> {
+        let watched = self.is_connected() && self.running.is_some();
+        self.session.ping_due().filter(|_| watched)?.checked_add(GRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_is_woken_only_to_look_earlier() {
+        let mut guard = Guard {
+            clients: Vec::new(),
+            running: true,
+            due: None,
+        };
+        let now = Instant::now();
+        let at = |seconds| Some(now + Duration::from_secs(seconds));
+        assert!(!guard.hastens(None));
+        assert!(guard.hastens(at(60)), "nothing was due");
+        assert!(!guard.hastens(at(60)) && !guard.hastens(at(61)) && !guard.hastens(None));
+        assert!(guard.hastens(at(59)), "a shorter keep alive");
+        assert_eq!(guard.due, at(59));
     }
 }

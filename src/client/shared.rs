@@ -22,12 +22,12 @@ use super::callbacks::Callbacks;
 use super::clock::TimeSource;
 use super::connect_options::ConnectOptions;
 use super::driver::Driver;
+use super::ended::Ending;
 use super::fallback::Fallback;
 use super::info::{Tracker, WrittenBytes};
 use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
-use crate::codec::Properties;
 use crate::error::{Error, Result};
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
 use crate::transport::{Cancel, DialOptions, Socket};
@@ -243,13 +243,7 @@ pub(crate) enum Running {
 pub(crate) enum Happening {
     Session(Event),
     /// A connection ended.
-    Closed {
-        socket: Arc<Socket>,
-        /// Everything was written, up to the DISCONNECT if there was one.
-        written: bool,
-        reason: DisconnectReason,
-        properties: Properties,
-    },
+    Closed(Ending),
     /// A socket is gone whose connection did not count.
     SocketClosed {
         socket: Arc<Socket>,
@@ -515,8 +509,7 @@ impl Drop for Shared {
         core.session.abandon();
         core.end_reauthentication(Err(Error::NotConnected));
         core.line.end();
-        // The thread that keeps connections alive ends with the last client.
-        guard::look_again();
+        guard::gone();
     }
 }
 

@@ -130,7 +130,7 @@ impl Shared {
             // A driver that is in a callback writes when that returns; the keep-alive thread sees to it that this does
             // not take long.
             if self.in_user_code.load(Ordering::Acquire) && !self.flush_wanted.swap(true, Ordering::AcqRel) {
-                guard::look_again();
+                guard::look_now();
             }
         }
     }

@@ -52,24 +52,11 @@ impl Cancel {
     }
 }
 
-/// One attempt's view of a [`Cancel`].
+/// As long as it lives, its waker is woken by the [`Cancel`].
 #[derive(Debug)]
 pub(super) struct Watch {
     cancel: Cancel,
     waker: Arc<mio::Waker>,
-}
-
-impl Watch {
-    /// # Errors
-    ///
-    /// [`Cancel::error`] if the attempt was cancelled.
-    pub(super) fn check(&self) -> io::Result<()> {
-        if self.cancel.is_cancelled() {
-            Err(Cancel::error())
-        } else {
-            Ok(())
-        }
-    }
 }
 
 impl Drop for Watch {

@@ -55,7 +55,7 @@ where
         // Nothing to wait for.
         return Ok(Socket::plain(Endpoint::custom(open(connector, cancel)?)));
     }
-    let mut wait = Wait::new(options.connect_timeout, cancel)?;
+    let mut wait = Wait::new(options.connect_timeout, cancel);
     wait.check()?;
     let mut socket = match target {
         Target::Tcp { host, port } => match &options.proxy {

@@ -32,7 +32,7 @@ where
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let (sender, receiver) = mpsc::channel();
-    let wake = WakeOnDrop(Arc::downgrade(wait.waker()));
+    let wake = WakeOnDrop(Arc::downgrade(wait.waker()?));
     let name = host.to_owned();
     let thread = thread::Builder::new()
         .name("callmq-lookup".to_owned())

@@ -32,14 +32,24 @@ pub(super) fn race(
         let now = Instant::now();
         while next_start.is_some_and(|start| start <= now) {
             let Some(address) = waiting.pop_front() else { break };
-            match start(address, bind, options) {
-                Ok(mut stream) => {
+            let mut stream = match start(address, bind, options) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    failure.add(address, error);
+                    continue;
+                }
+            };
+            match outcome(&stream) {
+                // A server on the same machine: nothing has to be waited for.
+                Outcome::Connected => return Ok(stream),
+                Outcome::Failed(error) => failure.add(address, error),
+                Outcome::Pending => {
                     let token = Token(attempts.len());
-                    wait.registry().register(&mut stream, token, Interest::WRITABLE)?;
+                    wait.registry()?
+                        .register(&mut stream, token, Interest::WRITABLE)?;
                     attempts.push(Some((address, stream)));
                     next_start = now.checked_add(options.stagger);
                 }
-                Err(error) => failure.add(address, error),
             }
         }
         if waiting.is_empty() && attempts.iter().all(Option::is_none) {
@@ -62,7 +72,7 @@ pub(super) fn race(
             };
             match outcome(&stream) {
                 Outcome::Connected => {
-                    wait.registry().deregister(&mut stream)?;
+                    wait.registry()?.deregister(&mut stream)?;
                     return Ok(stream);
                 }
                 Outcome::Pending => *slot = Some((address, stream)),
@@ -109,7 +119,9 @@ fn set_options(socket: &Socket, options: &DialOptions) -> io::Result<()> {
         socket.set_tcp_keepalive(&keep_alive)?;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(options.tcp_user_timeout.map(|time| time.min(USER_TIMEOUT_MAX)))?;
+    if let Some(time) = options.tcp_user_timeout {
+        socket.set_tcp_user_timeout(Some(time.min(USER_TIMEOUT_MAX)))?;
+    }
     Ok(())
 }
 

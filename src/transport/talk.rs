@@ -17,9 +17,9 @@ pub(super) struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     pub(super) fn new(socket: &'a mut Socket, wait: &'a mut Wait) -> io::Result<Self> {
-        socket.register(wait.registry(), Token(0))?;
+        socket.register(wait.registry()?, Token(0))?;
         // Whoever becomes the owner of the socket sets another.
-        let waker = Arc::downgrade(wait.waker());
+        let waker = Arc::downgrade(wait.waker()?);
         socket.set_waker(Arc::new(move || {
             if let Some(waker) = waker.upgrade() {
                 let _ = waker.wake();
@@ -79,7 +79,10 @@ impl<'a> Talk<'a> {
 impl Drop for Talk<'_> {
     fn drop(&mut self) {
         // Fails only for what was never registered.
-        let _ = self.socket.deregister(self.wait.registry());
+        let _ = self
+            .wait
+            .registry()
+            .and_then(|registry| self.socket.deregister(registry));
     }
 }
 

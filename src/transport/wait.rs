@@ -9,44 +9,66 @@ use mio::{Events, Poll, Registry, Token};
 use super::cancel::{Cancel, Watch};
 
 /// What one attempt to connect waits with: readiness, the deadline over everything, and its [`Cancel`].
+///
+/// The poll is made when something has to be waited for: a server on the same machine answers before that.
 #[derive(Debug)]
 pub(super) struct Wait {
-    poll: Poll,
-    events: Events,
-    waker: Arc<mio::Waker>,
-    watch: Watch,
+    poll: Option<CancellablePoll>,
+    cancel: Cancel,
     deadline: Option<Instant>,
 }
 
+/// A poll that ends when the attempt is cancelled.
+#[derive(Debug)]
+struct CancellablePoll {
+    poll: Poll,
+    events: Events,
+    waker: Arc<mio::Waker>,
+    /// Has `waker` woken by the [`Cancel`].
+    _watch: Watch,
+}
+
 impl Wait {
-    pub(super) fn new(timeout: Duration, cancel: &Cancel) -> io::Result<Self> {
-        let deadline = Instant::now().checked_add(timeout);
-        let poll = Poll::new()?;
-        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let watch = cancel.watch(Arc::clone(&waker));
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(16),
-            waker,
-            watch,
-            deadline,
-        })
+    pub(super) fn new(timeout: Duration, cancel: &Cancel) -> Self {
+        Self {
+            poll: None,
+            cancel: cancel.clone(),
+            deadline: Instant::now().checked_add(timeout),
+        }
     }
 
-    pub(super) fn registry(&self) -> &Registry {
-        self.poll.registry()
+    fn poll(&mut self) -> io::Result<&mut CancellablePoll> {
+        match &mut self.poll {
+            Some(poll) => Ok(poll),
+            none => Ok(none.insert(CancellablePoll::new(&self.cancel)?)),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Where the system is out of descriptors.
+    pub(super) fn registry(&mut self) -> io::Result<&Registry> {
+        Ok(self.poll()?.poll.registry())
     }
 
     /// Ends a `next` that runs on another thread. To be held weakly there: it is a descriptor.
-    pub(super) fn waker(&self) -> &Arc<mio::Waker> {
-        &self.waker
+    ///
+    /// # Errors
+    ///
+    /// As for [`registry`](Self::registry).
+    pub(super) fn waker(&mut self) -> io::Result<&Arc<mio::Waker>> {
+        Ok(&self.poll()?.waker)
     }
 
     /// # Errors
     ///
     /// `Interrupted` once cancelled.
     pub(super) fn check(&self) -> io::Result<()> {
-        self.watch.check()
+        if self.cancel.is_cancelled() {
+            Err(Cancel::error())
+        } else {
+            Ok(())
+        }
     }
 
     /// Waits until a socket is ready, the waker was called or `until` has come; returns the ready sockets' tokens.
@@ -55,15 +77,32 @@ impl Wait {
     ///
     /// `Interrupted` once cancelled, `TimedOut` once the deadline has passed.
     pub(super) fn next(&mut self, until: Option<Instant>) -> io::Result<Vec<Token>> {
+        // Made before the look at what would end the wait: what comes after that look wakes it.
+        self.poll()?;
         self.check()?;
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(timed_out());
         }
         let until = [until, self.deadline].into_iter().flatten().min();
-        poll_until(&mut self.poll, &mut self.events, until)?;
+        let CancellablePoll { poll, events, .. } = self.poll()?;
+        poll_until(poll, events, until)?;
+        let tokens = events.iter().map(mio::event::Event::token);
+        let ready = tokens.filter(|&token| token != WAKER).collect();
         self.check()?;
-        let tokens = self.events.iter().map(mio::event::Event::token);
-        Ok(tokens.filter(|&token| token != WAKER).collect())
+        Ok(ready)
+    }
+}
+
+impl CancellablePoll {
+    fn new(cancel: &Cancel) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(16),
+            _watch: cancel.watch(Arc::clone(&waker)),
+            waker,
+        })
     }
 }
 
