@@ -70,11 +70,8 @@ impl Acks {
 
 impl Shared {
     /// Acknowledges what is noted. Noted it stays: to acknowledge twice does no harm.
-    pub(super) fn put_acks(&self, core: &mut Core, now: Instant) {
-        for ticket in self.acks.tickets() {
-            // Fails where the connection has ended meanwhile: the server will send the message again.
-            let _ = core.session.acknowledge(now, ticket);
-        }
+    pub(super) fn put_acks(&self, core: &mut Core) {
+        core.session.acknowledge_all(self.acks.tickets());
     }
 
     /// A message is noted, and another callback is about to run.
@@ -105,7 +102,7 @@ impl Shared {
         let again = self.acks.watched.swap(false, Ordering::AcqRel);
         core.acks_due = again.then(|| now + PATIENCE);
         let next = core.acks_due;
-        self.put_acks(&mut core, now);
+        self.put_acks(&mut core);
         (self.flush(core), next)
     }
 }

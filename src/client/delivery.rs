@@ -10,7 +10,7 @@ use super::driver::Driver;
 use super::shared::{Core, Phase, Shared};
 use super::slow_callbacks::Watch;
 use super::{Client, Message, log_lines, logging};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::session::{AckTicket, Event};
 
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
@@ -61,8 +61,12 @@ impl Shared {
                 }
                 None => Ok(()),
             };
-            if run.is_err() || message.ticket.is_some() {
-                self.message_ran(driver, run, message.ticket);
+            let withheld = run.is_err() && {
+                self.keep_failure(run);
+                self.withhold(&message)
+            };
+            if !withheld {
+                self.handed_out(driver, message.ticket);
             }
             if self.must_leave() {
                 return count;
@@ -82,14 +86,6 @@ impl Shared {
             },
             Some(_) => None,
         }
-    }
-
-    /// The callback has returned.
-    fn message_ran(self: &Arc<Self>, driver: &mut Driver, run: Result<()>, ticket: Option<AckTicket>) {
-        let failed = run.is_err();
-        self.keep_failure(run);
-        let withheld = ticket.is_some_and(|ticket| failed && self.withhold(ticket));
-        self.handed_out(driver, ticket.filter(|_| !withheld));
     }
 
     pub(super) fn deliver_message(
@@ -133,10 +129,7 @@ impl Shared {
             driver.matching.clear();
         }
         let senders = self.send_to_receivers(&message);
-        let withheld = match ticket {
-            Some(ticket) if failed => self.withhold(ticket),
-            _ => false,
-        };
+        let withheld = failed && self.withhold(&message);
         let ticket = ticket.filter(|_| !withheld);
         if senders.is_empty() {
             self.handed_out(driver, ticket);
@@ -150,21 +143,22 @@ impl Shared {
     }
 
     /// A callback failed on the message: it is not acknowledged, unless failures are to be passed over.
-    fn withhold(&self, ticket: AckTicket) -> bool {
+    fn withhold(&self, message: &Message) -> bool {
+        let Some(ticket) = message.ticket else {
+            return false;
+        };
         let mut core = self.lock();
         let withheld = !core.suppress_exceptions;
         if withheld {
-            core.session.withhold(ticket);
+            core.session.withhold(ticket, message.to_publish());
         }
         withheld
     }
 
-    /// The message is with everybody who gets it: it can be acknowledged, here or by the application.
+    /// The message is with everybody who gets it: it is acknowledged, unless the application does that.
+    #[inline]
     fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
-        let Some(ticket) = ticket else { return };
-        if driver.manual_ack {
-            self.lock().session.taken(ticket);
-        } else {
+        if let Some(ticket) = ticket.filter(|_| !driver.manual_ack) {
             self.done_with(driver, ticket);
         }
     }
@@ -222,7 +216,7 @@ impl Shared {
             if core.gives_up(driver) {
                 // The end is told, whether or not the channel is read again.
                 if let Some(ticket) = waiting.ticket {
-                    core.session.withhold(ticket);
+                    core.session.withhold(ticket, waiting.message.to_publish());
                 }
                 drop(core);
                 let topic = &waiting.message.topic;
@@ -255,7 +249,7 @@ impl Shared {
         driver.acknowledged = now;
         driver.acks_unseen = driver.acks_unseen.min(ACKS_PER_LOOK);
         let mut core = self.lock();
-        self.put_acks(&mut core, now);
+        self.put_acks(&mut core);
         self.acks.clear();
     }
 }

@@ -16,7 +16,7 @@ use super::filters::FilterSlot;
 use super::input::Input;
 use super::shared::{Closing, Core, Happening, Shared};
 use super::{DisconnectReason, Message};
-use crate::codec::{Decoder, Packet, ProtocolVersion, ReasonCode};
+use crate::codec::{Decoder, Packet, PacketType, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result, TlsError, TlsReason};
 use crate::session::{Event, Link, TimedOut};
 use crate::transport::Socket;
@@ -26,6 +26,11 @@ const WAKER: Token = Token(0);
 
 /// At most this many packets are handled under one lock.
 const BATCH: usize = 256;
+
+/// The types of packets that come in runs.
+const PUBLISH: u8 = PacketType::Publish as u8;
+const PUBACK: u8 = PacketType::PubAck as u8;
+const PUBCOMP: u8 = PacketType::PubComp as u8;
 
 /// How an alert of TLS begins: its type, and the major version.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
@@ -543,13 +548,19 @@ fn handle_packets(
     now: Instant,
     limit: usize,
 ) -> std::result::Result<bool, Failed> {
-    for handled in 0..limit {
+    let mut handled = 0;
+    while handled < limit {
         if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::Broken { .. })) {
             driver.undecoded = false;
             return Ok(handled > 0);
         }
         if core.session.awaits_application() {
             return Ok(handled > 0);
+        }
+        let run = handle_run(core, driver, now, limit - handled).map_err(Failed::Session)?;
+        if run > 0 {
+            handled += run;
+            continue;
         }
         match driver.input.decode(&mut driver.decoder) {
             Ok(None) => {
@@ -562,6 +573,7 @@ fn handle_packets(
                     Packet::ConnAck(_) | Packet::Disconnect(_) | Packet::Auth(_)
                 );
                 core.session.handle_packet(now, packet).map_err(Failed::Session)?;
+                handled += 1;
                 if pause {
                     // `on_connect` and `on_auth` run before anything that came behind it.
                     return Ok(true);
@@ -571,6 +583,27 @@ fn handle_packets(
         }
     }
     Ok(true)
+}
+
+/// Takes packets of one kind off the input, as long as they are as simple as most are. Returns how many there were.
+fn handle_run(
+    core: &mut Core,
+    driver: &mut Driver,
+    now: Instant,
+    limit: usize,
+) -> std::result::Result<usize, DecodeError> {
+    let (input, decoder) = (&mut driver.input, &driver.decoder);
+    match input.next_type() {
+        PUBLISH => {
+            let run = std::iter::from_fn(|| input.decode_plain_publish(decoder));
+            core.session.handle_publishes(now, run.take(limit))
+        }
+        PUBACK..=PUBCOMP => {
+            let run = std::iter::from_fn(|| input.decode_short_ack(decoder));
+            core.session.handle_acks(now, run.take(limit))
+        }
+        _ => Ok(0),
+    }
 }
 
 /// A happening of the session, kept in order with those of the connection.

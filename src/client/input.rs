@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::{Decoder, Packet, PlainMessage};
+use crate::codec::{Decoder, Packet, PlainMessage, Publish, ShortAck};
 use crate::error::DecodeError;
 
 /// The size of the first buffer. The next one is twice as large when a read fills it ..
@@ -94,6 +94,27 @@ impl Input {
     #[inline(always)]
     pub(super) fn decode_plain(&mut self, decoder: &Decoder) -> Option<PlainMessage> {
         decoder.decode_plain(&self.buffer, &mut self.waiting)
+    }
+
+    /// The type of the next packet, as far as it has one.
+    #[inline]
+    pub(super) fn next_type(&self) -> u8 {
+        self.buffer
+            .get(self.waiting.clone())
+            .and_then(<[u8]>::first)
+            .map_or(0, |first| first >> 4)
+    }
+
+    /// Decodes the next packet if it is a PUBLISH without properties whose Topic Name came before.
+    #[inline]
+    pub(super) fn decode_plain_publish(&mut self, decoder: &Decoder) -> Option<Publish> {
+        decoder.decode_plain_publish(&self.buffer, &mut self.waiting)
+    }
+
+    /// Decodes the next packet if it is an acknowledgement in its shortest form.
+    #[inline]
+    pub(super) fn decode_short_ack(&mut self, decoder: &Decoder) -> Option<ShortAck> {
+        decoder.decode_short_ack(&self.buffer, &mut self.waiting)
     }
 
     /// A buffer that nobody else has a part of: what waits is at its front, and there is room behind it.

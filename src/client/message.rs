@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::convert::IntoPayload;
 use super::payload::Payload;
-use crate::codec::{PlainMessage, Properties, QoS, TopicName};
+use crate::codec::{PacketId, PlainMessage, Properties, Publish, QoS, TopicName};
 use crate::session::{AckTicket, Outgoing, PayloadRef, Received};
 
 /// An application message.
@@ -98,6 +98,19 @@ impl Message {
             properties: publish.properties,
             timestamp: now,
             ticket,
+        }
+    }
+
+    /// A message that arrived, as the session gave it out.
+    pub(crate) fn to_publish(&self) -> Publish {
+        Publish {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            topic: self.topic.clone(),
+            packet_id: PacketId::new(self.mid),
+            properties: self.properties.clone(),
+            payload: self.payload.as_bytes().clone(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! From received bytes to packets.
 
-use std::num::NonZeroU16;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -10,7 +9,7 @@ use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
     Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Packet, PacketType, ProtocolVersion, Publish,
-    SubAck, Subscribe, UnsubAck, Unsubscribe, rules,
+    ShortAck, SubAck, Subscribe, UnsubAck, Unsubscribe, rules,
 };
 
 /// Takes packets off the front of a buffer.
@@ -128,6 +127,29 @@ impl Decoder {
         Some(found.into_message(payload))
     }
 
+    /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH without properties whose Topic Name came before.
+    #[inline]
+    pub(crate) fn decode_plain_publish(&self, input: &Bytes, range: &mut Range<usize>) -> Option<Publish> {
+        let bytes = part(input, range);
+        let found = PlainPublish::find(self.version, self.max_packet_size, bytes, &self.topics)?;
+        let payload = found.payload();
+        let payload = if payload.is_empty() {
+            Bytes::new()
+        } else {
+            input.slice(range.start + payload.start..range.start + payload.end)
+        };
+        range.start += found.len();
+        Some(found.into_publish(payload))
+    }
+
+    /// As [`decode_part`](Self::decode_part), if it is an acknowledgement in its shortest form.
+    #[inline]
+    pub(crate) fn decode_short_ack(&self, input: &Bytes, range: &mut Range<usize>) -> Option<ShortAck> {
+        let ack = ShortAck::read(part(input, range)).filter(|_| self.max_packet_size >= ShortAck::LEN)?;
+        range.start += ShortAck::LEN;
+        Some(ack)
+    }
+
     /// Whether [`decode_plain`](Self::decode_plain) would find one.
     pub(crate) fn is_plain(&self, input: &[u8]) -> bool {
         PlainPublish::find(self.version, self.max_packet_size, input, &self.topics)
@@ -143,11 +165,11 @@ impl Decoder {
                 payload: found.payload(),
                 packet: Packet::Publish(found.into_publish(Bytes::new())),
             })),
-            None => match short_ack(input) {
-                Some(packet) if self.max_packet_size >= 4 => Ok(Some(Found {
-                    packet,
-                    payload: 4..4,
-                    len: 4,
+            None => match ShortAck::read(input) {
+                Some(ack) if self.max_packet_size >= ShortAck::LEN => Ok(Some(Found {
+                    packet: ack.into_packet(),
+                    payload: ShortAck::LEN..ShortAck::LEN,
+                    len: ShortAck::LEN,
                 })),
                 _ => self.find_any(input),
             },
@@ -237,23 +259,6 @@ impl Decoder {
         };
         reader.end()?;
         Ok(packet)
-    }
-}
-
-/// An acknowledgement in its shortest form at the front of `input`: almost all of them are. Whatever else there is takes
-/// the long way.
-#[inline]
-fn short_ack(input: &[u8]) -> Option<Packet> {
-    let &[first, 2, high, low] = input.first_chunk()? else {
-        return None;
-    };
-    let ack = Ack::new(NonZeroU16::new(u16::from_be_bytes([high, low]))?);
-    match first {
-        0x40 => Some(Packet::PubAck(ack)),
-        0x50 => Some(Packet::PubRec(ack)),
-        0x62 => Some(Packet::PubRel(ack)),
-        0x70 => Some(Packet::PubComp(ack)),
-        _ => None,
     }
 }
 

@@ -39,7 +39,7 @@ pub use subscribe::{
 pub use version::ProtocolVersion;
 
 pub(crate) use plain_publish::PlainMessage;
-pub(crate) use publish::{PublishHead, encode_publish_head, publish_packet_len, put_short_ack};
+pub(crate) use publish::{AckKind, PublishHead, ShortAck, encode_publish_head, publish_packet_len};
 
 use std::num::NonZeroU16;
 

@@ -9,7 +9,8 @@ use super::rules;
 use super::topic_cache::{TopicCache, check_wildcards};
 use super::writer::{check_text, put_u16, put_with_length, var_int, var_int_len};
 use super::{
-    MAX_REMAINING_LENGTH, PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode, TopicName,
+    MAX_REMAINING_LENGTH, Packet, PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode,
+    TopicName,
 };
 use crate::error::{DecodeError, Error, Result};
 
@@ -202,10 +203,70 @@ pub struct Ack {
     pub properties: Properties,
 }
 
-/// An acknowledgement in its shortest form, which says success.
-pub(crate) fn put_short_ack(packet: PacketType, packet_id: PacketId, out: &mut Vec<u8>) {
-    let [high, low] = packet_id.get().to_be_bytes();
-    out.extend_from_slice(&[packet.first_byte(), 2, high, low]);
+/// An acknowledgement in its shortest form, which says success. Almost all of them have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortAck {
+    pub(crate) kind: AckKind,
+    pub(crate) packet_id: PacketId,
+}
+
+/// Which acknowledgement.
+#[allow(clippy::enum_variant_names, reason = "the names of the packets")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+}
+
+impl ShortAck {
+    /// How many bytes it takes.
+    pub(crate) const LEN: usize = 4;
+
+    /// Recognises it at the front of `input`. Whatever else there is takes the long way.
+    #[inline]
+    pub(super) fn read(input: &[u8]) -> Option<Self> {
+        let &[first, 2, high, low] = input.first_chunk()? else {
+            return None;
+        };
+        let packet_id = PacketId::new(u16::from_be_bytes([high, low]))?;
+        let kind = match first {
+            0x40 => AckKind::PubAck,
+            0x50 => AckKind::PubRec,
+            0x62 => AckKind::PubRel,
+            0x70 => AckKind::PubComp,
+            _ => return None,
+        };
+        Some(Self { kind, packet_id })
+    }
+
+    #[inline]
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let [high, low] = self.packet_id.get().to_be_bytes();
+        let first = match self.kind {
+            AckKind::PubAck => 0x40,
+            AckKind::PubRec => 0x50,
+            AckKind::PubRel => 0x62,
+            AckKind::PubComp => 0x70,
+        };
+        out.extend_from_slice(&[first, 2, high, low]);
+    }
+
+    pub(super) fn into_packet(self) -> Packet {
+        self.kind.packet(Ack::new(self.packet_id))
+    }
+}
+
+impl AckKind {
+    pub(crate) fn packet(self, ack: Ack) -> Packet {
+        match self {
+            Self::PubAck => Packet::PubAck(ack),
+            Self::PubRec => Packet::PubRec(ack),
+            Self::PubRel => Packet::PubRel(ack),
+            Self::PubComp => Packet::PubComp(ack),
+        }
+    }
 }
 
 impl Ack {
@@ -247,13 +308,13 @@ impl Ack {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let [high, low] = self.packet_id.get().to_be_bytes();
-        let first = packet.first_byte();
         let code = self.reason.meaning();
+        out.push(packet.first_byte());
         if version != ProtocolVersion::V5 || (code == 0 && self.properties.is_empty()) {
-            put_short_ack(packet, self.packet_id, out);
+            // The shortest form, which says success.
+            out.extend_from_slice(&[2, high, low]);
             return Ok(());
         }
-        out.push(first);
         put_with_length(out, |out| {
             out.extend_from_slice(&[high, low, code]);
             if !self.properties.is_empty() {

@@ -1,9 +1,8 @@
 //! What the application says about the messages that it was given.
 
 use super::incoming::{Acknowledged, Verdict};
-use super::wire::AckKind;
 use super::*;
-use crate::codec::PacketType;
+use crate::codec::{AckKind, PacketType};
 
 impl<T: Track> Session<T> {
     /// Acknowledges a received message: PUBACK, or PUBCOMP.
@@ -46,14 +45,24 @@ impl<T: Track> Session<T> {
         }
         self.answer(ticket, Some(Verdict { reason, properties }))
     }
-    /// The application has the message, and will acknowledge it later.
-    pub(crate) fn taken(&mut self, ticket: AckTicket) {
-        self.incoming.taken(ticket);
+    /// Acknowledges received messages, in one go. Those whose connection has ended are passed over: the server sends
+    /// them again.
+    pub(crate) fn acknowledge_all(&mut self, tickets: impl Iterator<Item = AckTicket>) {
+        self.wire.trace = self.settings.trace;
+        for ticket in tickets {
+            match self.incoming.acknowledge(ticket) {
+                Acknowledged::PubComp(packet_id) | Acknowledged::TooLate(Some(packet_id)) => {
+                    self.complete(packet_id, None);
+                }
+                Acknowledged::PubAck | Acknowledged::TooLate(None) | Acknowledged::Twice => {}
+            }
+        }
+        self.put_due_pubacks();
     }
     /// The application failed on the message: it is not acknowledged on this connection, and does not hold up the
-    /// acknowledgements of later ones.
-    pub(crate) fn withhold(&mut self, ticket: AckTicket) {
-        self.incoming.withhold(ticket);
+    /// acknowledgements of later ones. One of QoS 2 is kept: the server does not send it again.
+    pub(crate) fn withhold(&mut self, ticket: AckTicket, publish: Publish) {
+        self.incoming.withhold(ticket, publish);
         self.put_due_pubacks();
     }
     fn answer(&mut self, ticket: AckTicket, verdict: Option<Verdict>) -> Result<()> {

@@ -10,9 +10,8 @@
 //!                  └─ next connection ┴─ withheld
 //! ```
 //!
-//! A message is kept until the application has taken it. Those that the server has not released keep within
-//! [`IncomingLimit`]; the others are about to be handed out. What is left of one then, until it is finished, is its
-//! identifier.
+//! A message is kept until PUBREL, within [`IncomingLimit`]. What is left of one then, until it is finished, is its
+//! identifier; the application that fails on a message gives it back.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -73,7 +72,7 @@ enum Answer {
 struct Stored {
     /// The connection on which it came, or came again.
     connection: u32,
-    /// Until the application has taken it.
+    /// Until the application has it.
     publish: Option<Publish>,
     step: Step,
 }
@@ -190,7 +189,7 @@ impl Incoming {
                 return Err(Exceeded::Bytes);
             }
         }
-        self.kept.add(&publish);
+        self.kept.add(size);
         // A slice would hold the whole buffer that was read into, which may be many times as large.
         publish.payload = Bytes::copy_from_slice(&publish.payload);
         let stored = Stored {
@@ -208,36 +207,28 @@ impl Incoming {
         let Some(stored) = self.exactly_once.get_mut(packet_id) else {
             return Released::Complete;
         };
-        match (&mut stored.step, &stored.publish) {
-            (Step::Received, Some(publish)) => {
-                self.next_sequence += 1;
-                let publish = publish.clone();
-                // The server has room for another one, of which it may not wait to make use.
-                self.kept.remove(&publish);
-                stored.step = Step::Delivered {
-                    sequence,
-                    released: true,
-                };
-                Released::Deliver(publish, ticket)
+        match &mut stored.step {
+            Step::Received => {
+                if let Some(publish) = stored.publish.take() {
+                    self.next_sequence += 1;
+                    // The server has room for another one, of which it may not wait to make use.
+                    self.kept.remove(&publish);
+                    stored.step = Step::Delivered {
+                        sequence,
+                        released: true,
+                    };
+                    return Released::Deliver(publish, ticket);
+                }
             }
-            (Step::Delivered { released, .. }, _) => {
+            Step::Delivered { released, .. } => {
                 *released = true;
-                Released::Pending
+                return Released::Pending;
             }
-            (Step::Withheld, _) => Released::Pending,
-            (Step::Processed | Step::Received, _) => {
-                self.completed(packet_id);
-                Released::Complete
-            }
+            Step::Withheld => return Released::Pending,
+            Step::Processed => {}
         }
-    }
-
-    /// The application has taken a message, and will not fail on it any more: it need not be kept until it is
-    /// acknowledged.
-    pub(super) fn taken(&mut self, ticket: AckTicket) {
-        if let Some(stored) = self.delivered(ticket) {
-            stored.publish = None;
-        }
+        self.completed(packet_id);
+        Released::Complete
     }
 
     /// The message of QoS 2 that came with this ticket, if it has no answer yet.
@@ -266,7 +257,6 @@ impl Incoming {
     }
 
     fn acknowledge_exactly_once(&mut self, ticket: AckTicket, current: bool) -> Acknowledged {
-        self.taken(ticket);
         let due = match self.delivered(ticket) {
             Some(stored) => {
                 let due = matches!(stored.step, Step::Delivered { released: true, .. });
@@ -295,7 +285,7 @@ impl Incoming {
     }
 
     /// The application failed on a message.
-    pub(super) fn withhold(&mut self, ticket: AckTicket) {
+    pub(super) fn withhold(&mut self, ticket: AckTicket, publish: Publish) {
         let current = ticket.connection == self.connection;
         if ticket.qos == QoS::ExactlyOnce {
             if let Some(stored) = self.delivered(ticket) {
@@ -304,9 +294,9 @@ impl Incoming {
                     Step::Delivered { released: true, .. } => Step::Withheld,
                     _ => Step::Received,
                 };
-                if let Some(publish) = stored.publish.clone() {
-                    self.kept.add(&publish);
-                }
+                let size = publish.size();
+                stored.publish = Some(publish);
+                self.kept.add(size);
             }
         } else if current {
             if let Some(answer @ Answer::None) = self.answer(ticket) {
@@ -358,9 +348,9 @@ impl Incoming {
 }
 
 impl Kept {
-    fn add(&mut self, publish: &Publish) {
+    fn add(&mut self, size: usize) {
         self.messages += 1;
-        self.bytes += publish.size();
+        self.bytes += size;
     }
 
     fn remove(&mut self, publish: &Publish) {

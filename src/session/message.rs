@@ -100,8 +100,11 @@ impl Message {
 
     /// What the message counts against the queue's bound in bytes.
     pub(super) fn size(&self) -> usize {
-        let payload = self.payload();
-        usize::from(self.topic_len) + payload.as_slice().len() + properties_size(self.properties())
+        let Some(extra) = &self.extra else {
+            return self.bytes.len();
+        };
+        let shared = extra.shared.as_ref().map_or(0, Bytes::len);
+        self.bytes.len() + shared + properties_size(&extra.properties)
     }
 
     /// As a packet, for the application that takes it back.
@@ -186,6 +189,7 @@ static NO_PROPERTIES: Properties = Properties::new();
 /// Finished messages, whose memory serves the next ones: a steady flow of messages allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    #[allow(clippy::vec_box, reason = "they keep their places")]
     messages: Vec<Box<Message>>,
     /// That of their buffers.
     capacity: usize,

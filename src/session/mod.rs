@@ -59,7 +59,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::codec::{
-    Disconnect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, Subscription,
+    Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS, ReasonCode, ShortAck,
+    Subscription,
 };
 use crate::error::{DecodeError, DropReason, Error, Result};
 
@@ -405,18 +406,56 @@ impl<T: Track> Session<T> {
     /// A packet arrived. On an error the client calls `disconnect(error.reason)` (MQTT 5.0) and closes.
     #[inline]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
-        match packet {
-            Packet::Publish(publish) if self.is_plain(&publish) => {
+        self.now = now;
+        self.wire.trace = self.settings.trace;
+        self.receive(now, packet)
+    }
+    /// A run of messages without properties, as most are. Returns how many were taken: none where each packet has to be
+    /// looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_packet`](Self::handle_packet).
+    #[inline]
+    pub(crate) fn handle_publishes(
+        &mut self,
+        now: Instant,
+        publishes: impl Iterator<Item = Publish>,
+    ) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        if self.takes_runs(now) {
+            for publish in publishes {
+                count += 1;
                 self.wire.counters.packets_received += 1;
-                self.deliver(publish, None);
-                Ok(())
-            }
-            packet => {
-                self.now = now;
-                self.wire.trace = self.settings.trace;
-                self.receive(now, packet)
+                self.receive_publish(publish)?;
             }
         }
+        Ok(count)
+    }
+    /// A run of acknowledgements in their shortest form, as most are. What they make room for follows behind the last.
+    /// Returns how many were taken: none where each packet has to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_packet`](Self::handle_packet).
+    #[inline]
+    pub(crate) fn handle_acks(
+        &mut self,
+        now: Instant,
+        acks: impl Iterator<Item = ShortAck>,
+    ) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        if self.takes_runs(now) {
+            for ack in acks {
+                count += 1;
+                self.wire.counters.packets_received += 1;
+                self.apply_ack(ack.kind, ack.packet_id, ReasonCode::SUCCESS, Properties::new())?;
+            }
+        }
+        if count > 0 {
+            self.pull();
+        }
+        Ok(count)
     }
     /// Whether messages of QoS 0 without properties may be handed out as they come: they do not concern the session.
     pub(crate) fn is_streaming(&self) -> bool {

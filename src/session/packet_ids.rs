@@ -83,7 +83,20 @@ impl PacketIds {
     }
 
     /// The first free identifier from `start` on, going round.
+    #[inline]
     fn next_free(&self, start: u16) -> Option<PacketId> {
+        let (word, bit) = place(start);
+        if self.used.get(word).is_none_or(|word| word & bit == 0) {
+            // Mostly it is that one. There is no identifier 0.
+            if let Some(id) = PacketId::new(start) {
+                return Some(id);
+            }
+        }
+        self.search_free(start)
+    }
+
+    #[inline(never)]
+    fn search_free(&self, start: u16) -> Option<PacketId> {
         if self.in_use == ALL_IDS {
             return None;
         }

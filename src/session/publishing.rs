@@ -4,10 +4,10 @@ use super::message::{Message, Payload};
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::outgoing::{Again, Slot};
 use super::queue::{Queued, Which};
-use super::wire::{AckKind, PublishPacket};
+use super::wire::PublishPacket;
 use super::*;
 use crate::codec::{
-    MAX_REMAINING_LENGTH, PacketId, ProtocolVersion, Publish, PublishHead, publish_packet_len,
+    AckKind, MAX_REMAINING_LENGTH, PacketId, ProtocolVersion, Publish, PublishHead, publish_packet_len,
 };
 
 /// So many Packet Identifiers are left to SUBSCRIBE and UNSUBSCRIBE: other packets are not held up by messages
@@ -98,14 +98,12 @@ impl<T: Track> Session<T> {
                 .map_err(Error::NotAllowed)?;
         }
         let which = Which::of(message.qos);
-        if !self.can_send(which) || !self.queue.is_empty(which) {
+        if !self.queue.is_empty(which) && self.has_room(which) {
             // The output may have been taken away since the last pull.
-            if self.has_room(which) {
-                self.pull();
-            }
-            if !self.can_send(which) || !self.queue.is_empty(which) {
-                return self.enqueue(message, track);
-            }
+            self.pull();
+        }
+        if !self.queue.is_empty(which) || !self.can_send(which) {
+            return self.enqueue(message, track);
         }
         match which {
             Which::Unacknowledged => Ok(self.send_unacknowledged(&message)),
@@ -125,7 +123,9 @@ impl<T: Track> Session<T> {
     }
 
     fn pull_what_waits(&mut self) {
-        self.pull_resends();
+        if self.in_flight.has_resends() {
+            self.pull_resends();
+        }
         while let Some(which) = self.next_to_send() {
             let Some(queued) = self.queue.pop(which) else {
                 return;
@@ -299,9 +299,10 @@ impl<T: Track> Session<T> {
     }
 
     fn next_to_send(&self) -> Option<Which> {
+        let from = self.flows_from();
         let ready = |which| {
-            let goes = !self.queue.is_empty(which) && self.has_room(which) && self.may_go(which);
-            goes.then(|| self.queue.front_serial(which)).flatten()
+            let serial = self.queue.front_serial(which);
+            serial.filter(|&serial| serial >= from && self.has_room(which))
         };
         match (ready(Which::Unacknowledged), ready(Which::Acknowledged)) {
             (None, None) => None,
@@ -418,7 +419,9 @@ impl<T: Track> Session<T> {
         if offline && message.qos == QoS::AtMostOnce && !bounds.keep_qos0 {
             return Err(Error::NotConnected);
         }
-        self.drop_expired(self.now);
+        if self.queue.next_expiry().is_some() {
+            self.drop_expired(self.now);
+        }
         let size = message.size();
         let latest = bounds.when_full == WhenFull::KeepLatest;
         if latest {

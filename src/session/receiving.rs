@@ -3,9 +3,8 @@
 use super::incoming::{Exceeded, Released};
 use super::outgoing::Acked;
 use super::subscriptions::Answered;
-use super::wire::AckKind;
 use super::*;
-use crate::codec::{Ack, ConnAck, Disconnect, ProtocolVersion, Publish, SubAck, UnsubAck};
+use crate::codec::{Ack, AckKind, ConnAck, Disconnect, ProtocolVersion, Publish, SubAck, UnsubAck};
 
 impl<T: Track> Session<T> {
     pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
@@ -20,21 +19,10 @@ impl<T: Track> Session<T> {
         }
         match packet {
             Packet::Publish(publish) => self.receive_publish(publish)?,
-            Packet::PubAck(ack) => {
-                let acked = self.in_flight.handle_puback(ack.packet_id);
-                self.acked(ack, acked, AckKind::PubAck)?;
-            }
-            Packet::PubRec(ack) => {
-                let acked = self
-                    .in_flight
-                    .handle_pubrec(ack.packet_id, ack.reason.is_failure());
-                self.acked(ack, acked, AckKind::PubRec)?;
-            }
-            Packet::PubComp(ack) => {
-                let acked = self.in_flight.handle_pubcomp(ack.packet_id);
-                self.acked(ack, acked, AckKind::PubComp)?;
-            }
-            Packet::PubRel(ack) => self.receive_pubrel(&ack),
+            Packet::PubAck(ack) => self.receive_ack(AckKind::PubAck, ack)?,
+            Packet::PubRec(ack) => self.receive_ack(AckKind::PubRec, ack)?,
+            Packet::PubComp(ack) => self.receive_ack(AckKind::PubComp, ack)?,
+            Packet::PubRel(ack) => self.receive_ack(AckKind::PubRel, ack)?,
             Packet::SubAck(suback) => self.receive_suback(suback)?,
             Packet::UnsubAck(unsuback) => self.receive_unsuback(unsuback)?,
             Packet::PingReq => self.answer_ping(),
@@ -226,7 +214,16 @@ impl<T: Track> Session<T> {
 
     // ---- messages to us ----
 
-    fn receive_publish(&mut self, mut publish: Publish) -> Result<(), DecodeError> {
+    /// Whether packets that come in a run need no closer look: there is a connection, and none of them is logged.
+    #[inline]
+    pub(super) fn takes_runs(&mut self, now: Instant) -> bool {
+        self.now = now;
+        self.wire.trace = self.settings.trace;
+        !self.wire.trace && matches!(self.connection.link, Link::Settling | Link::Open)
+    }
+
+    #[inline]
+    pub(super) fn receive_publish(&mut self, mut publish: Publish) -> Result<(), DecodeError> {
         if !publish.properties.is_empty() {
             // Also of a message that came before: it sets the alias all the same.
             self.aliases.resolve(&mut publish)?;
@@ -256,12 +253,15 @@ impl<T: Track> Session<T> {
     /// Counted as the server has to: from its PUBLISH to our PUBACK, our PUBCOMP or a PUBREC that refuses. One of QoS 2
     /// that is repeated is still the same.
     fn count_unanswered(&mut self, publish: &Publish) -> Result<(), DecodeError> {
+        if !self.is_v5() {
+            return Ok(());
+        }
         let counts = match (publish.qos, publish.packet_id) {
             (QoS::AtMostOnce, _) | (_, None) => false,
             (QoS::AtLeastOnce, Some(_)) => true,
             (QoS::ExactlyOnce, Some(packet_id)) => !self.incoming.came_on_this_connection(packet_id),
         };
-        if !counts || !self.is_v5() {
+        if !counts {
             return Ok(());
         }
         if self.wire.unanswered >= self.connection.announced.receive_maximum.into() {
@@ -275,51 +275,61 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
-    fn receive_pubrel(&mut self, ack: &Ack) {
-        match self.incoming.handle_pubrel(ack.packet_id) {
+    fn receive_pubrel(&mut self, packet_id: PacketId) {
+        match self.incoming.handle_pubrel(packet_id) {
             Released::Deliver(publish, ticket) => self.deliver(publish, Some(ticket)),
             // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2]. And also where
             // the server says that it does not know the message (0x92): PUBCOMP ends the exchange, it has no answer.
-            Released::Complete => self.put_ack(AckKind::PubComp, ack.packet_id),
+            Released::Complete => self.put_ack(AckKind::PubComp, packet_id),
             Released::Pending => {}
         }
     }
 
-    /// Whether a received message needs nothing but to be handed on: most of a stream of QoS 0 do.
     #[inline]
-    pub(super) fn is_plain(&self, publish: &Publish) -> bool {
-        publish.qos == QoS::AtMostOnce
-            && publish.properties.is_empty()
-            && !publish.topic.is_empty()
-            && !self.settings.trace
-            && matches!(self.connection.link, Link::Settling | Link::Open)
-    }
-
-    #[inline]
-    pub(super) fn deliver(&mut self, publish: Publish, ticket: Option<AckTicket>) {
+    fn deliver(&mut self, publish: Publish, ticket: Option<AckTicket>) {
         self.wire.counters.messages_received[publish.qos as usize] += 1;
         self.wire.emit(Event::Message(Received { publish, ticket }));
     }
 
-    // ---- answers to what we sent ----
+    // ---- acknowledgements ----
 
-    /// PUBACK, PUBREC or PUBCOMP.
-    fn acked(&mut self, ack: Ack, acked: Acked<T>, kind: AckKind) -> Result<(), DecodeError> {
+    fn receive_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), DecodeError> {
+        self.apply_ack(kind, ack.packet_id, ack.reason, ack.properties)?;
+        // The message that is finished has made room for others.
+        self.pull();
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn apply_ack(
+        &mut self,
+        kind: AckKind,
+        packet_id: PacketId,
+        mut reason: ReasonCode,
+        properties: Properties,
+    ) -> Result<(), DecodeError> {
+        let acked = match kind {
+            AckKind::PubAck => self.in_flight.handle_puback(packet_id),
+            AckKind::PubRec => self.in_flight.handle_pubrec(packet_id, reason.is_failure()),
+            AckKind::PubComp => self.in_flight.handle_pubcomp(packet_id),
+            AckKind::PubRel => {
+                self.receive_pubrel(packet_id);
+                return Ok(());
+            }
+        };
         match acked {
             Acked::Finished(slot) => {
-                let mut reason = ack.reason;
                 if reason == ReasonCode::PACKET_IDENTIFIER_NOT_FOUND && slot.is_recovered() {
                     // The PUBCOMP before was lost with its connection: no error in a recovery (MQTT 5.0, section 3.7.2.1).
                     reason = ReasonCode::SUCCESS;
                 }
-                self.finish(ack.packet_id, slot, reason, ack.properties);
-                self.pull();
+                self.finish(packet_id, slot, reason, properties);
             }
             // At once, so in the order of the PUBRECs [MQTT-4.6.0-4].
-            Acked::Release => self.put_ack(AckKind::PubRel, ack.packet_id),
+            Acked::Release => self.put_ack(AckKind::PubRel, packet_id),
             // The server waits for an end of that exchange; other answers need none.
-            Acked::Unknown if kind == AckKind::PubRec && !ack.reason.is_failure() => {
-                self.put_ack(AckKind::PubRel, ack.packet_id);
+            Acked::Unknown if kind == AckKind::PubRec && !reason.is_failure() => {
+                self.put_ack(AckKind::PubRel, packet_id);
             }
             Acked::Unknown => {}
             Acked::Confused if kind == AckKind::PubRec => {
@@ -331,6 +341,8 @@ impl<T: Track> Session<T> {
         }
         Ok(())
     }
+
+    // ---- answers to requests ----
 
     fn receive_suback(&mut self, suback: SubAck) -> Result<(), DecodeError> {
         let SubAck {

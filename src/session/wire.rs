@@ -11,8 +11,8 @@ use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
 use super::{Counters, Event, OutBuffer, Outgoing, Trace};
 use crate::codec::{
-    Ack, MAX_REMAINING_LENGTH, Packet, PacketId, PacketType, Properties, ProtocolVersion, PublishHead, QoS,
-    encode_publish_head, publish_packet_len, put_short_ack,
+    Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
+    ShortAck, encode_publish_head, publish_packet_len,
 };
 use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
@@ -111,16 +111,6 @@ impl LastHead {
         self.payload_len = payload_len;
         self.retain = message.retain;
     }
-}
-
-/// Which acknowledgement.
-#[allow(clippy::enum_variant_names, reason = "the names of the packets")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AckKind {
-    PubAck,
-    PubRec,
-    PubRel,
-    PubComp,
 }
 
 impl PublishPacket<'_> {
@@ -337,15 +327,9 @@ impl Wire {
         if self.trace {
             return self.put_whole_ack(kind, Ack::new(packet_id));
         }
-        let (packet_type, answers) = match kind {
-            AckKind::PubAck => (PacketType::PubAck, true),
-            AckKind::PubRec => (PacketType::PubRec, false),
-            AckKind::PubRel => (PacketType::PubRel, false),
-            AckKind::PubComp => (PacketType::PubComp, true),
-        };
-        self.append(|out| put_short_ack(packet_type, packet_id, out));
+        self.append(|out| ShortAck { kind, packet_id }.write(out));
         self.counters.packets_sent += 1;
-        if answers {
+        if matches!(kind, AckKind::PubAck | AckKind::PubComp) {
             self.answered();
         }
     }
@@ -367,12 +351,7 @@ impl Wire {
 
     fn put_whole_ack(&mut self, kind: AckKind, ack: Ack) {
         let packet_id = ack.packet_id;
-        let packet = match kind {
-            AckKind::PubAck => Packet::PubAck(ack),
-            AckKind::PubRec => Packet::PubRec(ack),
-            AckKind::PubRel => Packet::PubRel(ack),
-            AckKind::PubComp => Packet::PubComp(ack),
-        };
+        let packet = kind.packet(ack);
         let encoded = self.put_packet(&packet);
         debug_assert!(encoded.is_ok(), "verdicts are checked: {encoded:?}");
         self.trace(|_| Trace::SentAck {

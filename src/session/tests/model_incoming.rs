@@ -93,8 +93,8 @@ impl Model {
             }
             Step::Withhold(n) if n < self.in_work.len() => {
                 let (payload, ticket) = self.in_work.remove(n);
+                self.bench.withhold_message(ticket, &payload);
                 *self.withheld.entry(payload).or_default() += 1;
-                self.bench.session.withhold(ticket);
             }
             Step::Acknowledge(_) | Step::Withhold(_) => {}
             Step::Reconnect => self.reconnect(),

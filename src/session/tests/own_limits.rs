@@ -144,7 +144,7 @@ fn a_withheld_message_stays_under_way_for_the_server() {
         bench.receive(message("t", "x", 1, packet_id)).unwrap();
     }
     for received in bench.messages() {
-        bench.session.withhold(received.ticket.unwrap());
+        bench.withhold(received.ticket.unwrap());
     }
     assert_eq!(bench.sent(), b"");
     assert_eq!(refused(bench.receive(message("t", "x", 1, 4))), TOO_MANY);

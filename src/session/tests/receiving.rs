@@ -89,7 +89,7 @@ fn a_withheld_message_is_not_acknowledged_and_does_not_block_later_ones() {
     let mut bench = Bench::connected(|_| {});
     let tickets: Vec<_> = (1..=3).map(|id| at_least_once(&mut bench, id)).collect();
     assert_eq!(acknowledge(&mut bench, tickets[1]), b"");
-    bench.session.withhold(tickets[0]);
+    bench.withhold(tickets[0]);
     assert_eq!(bench.sent(), ack_bytes(0x40, 2));
     assert!(bench.session.acknowledge(bench.now, tickets[0]).is_err());
     assert_eq!(acknowledge(&mut bench, tickets[2]), ack_bytes(0x40, 3));
@@ -163,7 +163,7 @@ fn a_ticket_ends_with_its_connection() {
     assert!(bench.session.acknowledge(bench.now, old).is_err());
     let new = at_least_once(&mut bench, 1);
     assert!(bench.session.acknowledge(bench.now, old).is_err());
-    bench.session.withhold(old);
+    bench.withhold(old);
     assert_eq!(acknowledge(&mut bench, new), ack_bytes(0x40, 1));
 }
 
@@ -212,7 +212,7 @@ fn a_message_of_qos_2_still_in_work_is_completed_on_the_next_connection() {
 fn a_withheld_message_of_qos_2_comes_again_on_the_next_connection_only() {
     let mut bench = persistent();
     let ticket_before = exactly_once(&mut bench, 5);
-    bench.session.withhold(ticket_before);
+    bench.withhold(ticket_before);
     assert!(bench.session.acknowledge(bench.now, ticket_before).is_err());
     bench.receive(pubrel(5)).unwrap();
     assert_eq!(bench.sent(), b"");
@@ -228,7 +228,7 @@ fn a_message_of_qos_2_withheld_after_its_connection_comes_again_with_the_next_pu
     let mut bench = persistent();
     let ticket_before = exactly_once(&mut bench, 5);
     bench.session.closed(bench.now);
-    bench.session.withhold(ticket_before);
+    bench.withhold(ticket_before);
     bench.connect(true);
     bench.receive(pubrel(5)).unwrap();
     let ticket = ticket(&mut bench);

@@ -107,6 +107,18 @@ impl Bench {
         self.session.handle_packet(self.now, packet)
     }
 
+    /// The application failed on a message.
+    pub(super) fn withhold(&mut self, ticket: AckTicket) {
+        self.withhold_message(ticket, "x");
+    }
+
+    pub(super) fn withhold_message(&mut self, ticket: AckTicket, payload: &str) {
+        let Packet::Publish(publish) = message("t", payload, 2, ticket.packet_id) else {
+            panic!("no message");
+        };
+        self.session.withhold(ticket, publish);
+    }
+
     /// Takes everything out of the output; the socket took it.
     pub(super) fn sent(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
