@@ -160,8 +160,7 @@ impl Job {
     pub(crate) fn connect(&self, server: impl IntoConnect) -> Result<()> {
         let mut options = server.into_connect()?;
         if let Some(left) = self.left()? {
-            let servers = u32::try_from(options.servers().len()).unwrap_or(u32::MAX);
-            options = options.connect_within(left / servers.max(1));
+            options = options.connect_within(left);
         }
         self.client.connect(options)?;
         self.client.wait_for_connect(self.left()?)

@@ -10,6 +10,7 @@ use super::codes::CleanStart;
 use super::convert::{IntoHost, IntoServer, IntoTimeout};
 use super::proxy::{IntoProxy, Proxy};
 pub use super::server::Server;
+use super::server_list::ServerOrder;
 use super::session_settings::expiry_seconds;
 use crate::codec::{Properties, ProtocolVersion};
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub struct ConnectOptions {
     bind_address: Option<String>,
     bind_port: u16,
     connect_timeout: Option<Duration>,
+    stagger: Option<Duration>,
+    server_order: ServerOrder,
     tcp_nodelay: Option<bool>,
     tcp_keep_alive: Option<Duration>,
     tcp_user_timeout: Option<Duration>,
@@ -90,6 +93,8 @@ impl ConnectOptions {
             bind_address: None,
             bind_port: 0,
             connect_timeout: None,
+            stagger: None,
+            server_order: ServerOrder::default(),
             tcp_nodelay: None,
             tcp_keep_alive: None,
             tcp_user_timeout: None,
@@ -99,12 +104,39 @@ impl ConnectOptions {
     }
 
     /// Adds a server, to be tried if those before it cannot be reached.
+    ///
+    /// Where there are several, each attempt to connect goes through the list until one of them can be reached. A server
+    /// that refuses (CONNACK), ends the connection or loses it soon is followed by the next one at once; when all were
+    /// tried, the loop waits as it does with one server ([`reconnect_delay_set`](super::Client::reconnect_delay_set)) and
+    /// begins again. For a minute a server that has failed is tried after the others. One that breaks off a connection
+    /// that lived a while, without a word, is tried first.
+    /// [`Client::server`](super::Client::server) tells which server it is; with it
+    /// [`on_pre_connect`](super::Client::on_pre_connect), which runs for each, sets what differs between them.
+    ///
+    /// A server that does not know the session of the client answers as after any loss: subscriptions are renewed
+    /// ([`resubscribe_set`](super::Client::resubscribe_set)), messages under way are sent again or given up
+    /// ([`on_session_lost_set`](super::Client::on_session_lost_set)).
+    ///
+    /// ```
+    /// use callmq::client::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new("one.example.com").server("mqtt://me:secret@two.example.com:1884");
+    /// assert_eq!(options.servers().len(), 2);
+    /// ```
     #[must_use]
+    #[doc(alias = "serverURIs")]
     pub fn server(self, server: impl IntoServer) -> Self {
         self.try_set(|options| {
             options.servers.push(server.into_server()?);
             Ok(())
         })
+    }
+
+    /// Sets in which order the servers are tried, as far as they are well: as they were named, the default, or by chance.
+    #[must_use]
+    pub fn server_order(mut self, order: ServerOrder) -> Self {
+        self.server_order = order;
+        self
     }
 
     /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883, with `ws://` to 80 and with
@@ -195,9 +227,11 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long looking up a server's name, connecting to it and shaking hands may take: seconds, a `Duration`, or `None`.
+    /// Sets how long one attempt to connect may take, over all servers: seconds, a `Duration`, or `None` for as long as
+    /// the system takes.
     ///
-    /// Defaults to the client's setting, which is 5 seconds unless changed.
+    /// Defaults to the client's setting, which is 5 seconds unless changed; see
+    /// [`Client::connect_timeout_set`](super::Client::connect_timeout_set) for what it covers.
     #[must_use]
     pub fn connect_timeout(self, timeout: impl IntoTimeout) -> Self {
         self.try_set(|options| {
@@ -206,6 +240,18 @@ impl ConnectOptions {
                 return Err(Error::argument("connect_timeout", "must not be 0"));
             }
             options.connect_timeout = Some(timeout);
+            Ok(())
+        })
+    }
+
+    /// Sets how long one address of a server has a lead before the next is tried beside it: seconds or a `Duration`;
+    /// `None` waits until the one before has failed. Defaults to 250 ms, as RFC 8305 recommends.
+    #[must_use]
+    #[doc(alias = "happy eyeballs")]
+    pub fn stagger(self, lead: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            let lead = renamed(lead.into_timeout(), "stagger")?;
+            options.stagger = Some(lead.unwrap_or(Duration::MAX));
             Ok(())
         })
     }
@@ -261,7 +307,7 @@ impl ConnectOptions {
         })
     }
 
-    /// Returns the servers, in the order in which they are tried.
+    /// Returns the servers, in the order in which they were named.
     pub fn servers(&self) -> &[Server] {
         &self.servers
     }
@@ -278,6 +324,10 @@ impl ConnectOptions {
     /// The Session Expiry Interval in seconds, if it was set.
     pub(crate) fn session_expiry_setting(&self) -> Option<u32> {
         self.session_expiry
+    }
+
+    pub(super) fn order(&self) -> ServerOrder {
+        self.server_order
     }
 
     pub(super) fn proxy_setting(&self) -> Option<&Proxy> {
@@ -306,7 +356,7 @@ impl ConnectOptions {
             #[cfg(feature = "websocket")]
             websocket: defaults.websocket,
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
-            stagger: defaults.stagger,
+            stagger: self.stagger.unwrap_or(defaults.stagger),
         }
     }
 
@@ -318,7 +368,7 @@ impl ConnectOptions {
         }
     }
 
-    /// Lets no server take longer than `limit`; for a job that has a deadline.
+    /// Lets no attempt take longer than `limit`; for a job that has a deadline.
     pub(crate) fn connect_within(mut self, limit: Duration) -> Self {
         let allowed = self
             .connect_timeout
@@ -426,6 +476,7 @@ mod tests {
             .bind_address("127.0.0.1")
             .bind_port(77)
             .connect_timeout(0.5)
+            .stagger(0.1)
             .tcp_nodelay(false)
             .tcp_keep_alive(20)
             .tcp_user_timeout(30);
@@ -433,6 +484,7 @@ mod tests {
         assert_eq!(dial.bind_address.as_deref(), Some("127.0.0.1"));
         assert_eq!((dial.bind_port, dial.tcp_nodelay), (77, false));
         assert_eq!(dial.connect_timeout, Duration::from_millis(500));
+        assert_eq!(dial.stagger, Duration::from_millis(100));
         assert_eq!(dial.tcp_keep_alive, Some(Duration::from_secs(20)));
         assert_eq!(dial.tcp_user_timeout, Some(Duration::from_secs(30)));
         let unlimited = ConnectOptions::new("h")

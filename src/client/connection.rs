@@ -7,13 +7,12 @@ use super::connect_options::ConnectOptions;
 use super::driver::{Driver, queue_events, token};
 use super::ended::Ending;
 use super::info::WrittenBytes;
-use super::proxy::proxy_for;
 use super::shared::{Closing, Core, Happening, Phase, Running, Shared};
 use super::{DisconnectReason, Retry, Server, SocketHandle, log_lines, logging};
 use crate::codec::{Properties, ProtocolVersion, ReasonCode};
 use crate::error::{DecodeError, Error, Result};
 use crate::session::{Event, Link, Trace};
-use crate::transport::{self, Cancel, DialOptions, Socket};
+use crate::transport::{Cancel, Socket};
 
 /// A DISCONNECT that cannot be written for this long is given up.
 const CLOSING: Duration = Duration::from_millis(20);
@@ -37,6 +36,9 @@ impl Shared {
             core.epoch += 1;
             core.cancel.cancel();
             core.cancel = Cancel::default();
+            if !by_loop {
+                core.servers.new_round();
+            }
             let begun = (options, core.epoch, core.cancel.clone());
             if !self.is_dispatcher() && !core.is_driven() {
                 // Without a loop, the end of the connection before is told here.
@@ -59,32 +61,16 @@ impl Shared {
     }
 
     fn open(self: &Arc<Self>, options: &ConnectOptions, epoch: u64, cancel: &Cancel) -> Result<()> {
-        let slot = &self.callbacks.pre_connect;
-        let run = slot.run_in_turn("on_pre_connect", |f| self.call("on_pre_connect", |c| f(c)));
-        self.log_failure(&run);
-        run?;
-        self.choose_version(&mut self.lock());
-        let authentication = self.auth_for_connect()?;
-        let (servers, ways) = {
-            let mut core = self.lock();
-            let servers = core.servers(options);
-            let ways = servers
-                .iter()
-                .map(|server| core.way_to(server, options))
-                .collect::<Result<Vec<_>>>()?;
-            (servers, ways)
-        };
-        let (socket, server) = dial(&servers, &ways, cancel)?;
+        let reached = self.reach_server(options, epoch, cancel)?;
         // Taken out if it becomes the client's. If not it is dropped without the lock: it may be a stream of the user's.
-        let mut socket = Some(socket);
+        let mut socket = Some(reached.socket);
         let handle = {
             let mut core = self.lock();
-            let server = servers.get(server);
-            core.redirects.reached(server);
-            core.take_credentials(server);
+            core.redirects.reached(&reached.server);
+            core.take_credentials(&reached.server);
             core.take_session(options);
             core.adapt_session(options);
-            core.session.settings.authentication = authentication;
+            core.session.settings.authentication = reached.authentication;
             core.session.settings.check()?;
             self.adopt(&mut core, &mut socket, epoch)?
         };
@@ -326,11 +312,13 @@ impl Shared {
     ) {
         let was_up = core.phase == Phase::Up;
         let written = core.unwritten() == 0;
+        let accepted_at = core.accepted_at;
         core.end_reauthentication(Err(reason.clone().into_error()));
         core.suspect_version(&reason);
         let Some(socket) = self.take_socket(core) else {
             return;
         };
+        core.judge(self.now(), accepted_at, &reason);
         core.phase = phase;
         core.last_reason = Some(reason.clone());
         queue_events(core);
@@ -419,11 +407,7 @@ impl Shared {
         core.writing.answers = 0;
         core.writing.blocked = false;
         core.closing = None;
-        if let Some(accepted) = core.accepted_at.take() {
-            if core.backoff.ended(now.saturating_duration_since(accepted)) {
-                core.redirects.settled();
-            }
-        }
+        core.accepted_at = None;
         Some(socket)
     }
 
@@ -476,9 +460,14 @@ impl Shared {
                 .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
             core.redirects.settled();
             let attempts = core.backoff.attempts();
-            let delay = match reason.retry_default() {
-                Retry::Backoff => core.backoff.take(),
-                Retry::Slow => core.backoff.take_longest(),
+            let delay = if core.servers.goes_on() && !is_taken_over(&reason) {
+                Duration::ZERO
+            } else {
+                core.servers.new_round();
+                match reason.retry_default() {
+                    Retry::Backoff => core.backoff.take(),
+                    Retry::Slow => core.backoff.take_longest(),
+                }
             };
             (reason, attempts, delay)
         };
@@ -493,7 +482,9 @@ impl Shared {
             Some(Err(error)) => self.keep_failure(Err(error)),
             Some(Ok(true)) | None => {}
         }
-        log::info!(target: "callmq", "next attempt to connect in {:.1} s ({reason})", delay.as_secs_f64());
+        if !delay.is_zero() {
+            log::info!(target: "callmq", "next attempt to connect in {:.1} s ({reason})", delay.as_secs_f64());
+        }
         loop {
             let core = self.lock();
             if core.stop || core.abandoned || core.phase != Phase::Lost {
@@ -537,27 +528,27 @@ impl Core {
         self.closing.as_ref().and_then(Closing::deadline)
     }
 
-    /// How to connect to a server.
-    fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
-        let set = options.proxy_setting().or(self.proxy.as_ref());
-        let proxy = proxy_for(server, set, |name| std::env::var(name).ok())?;
-        let way = options.dial_options(self.dial_defaults.clone());
-        Ok(DialOptions {
-            proxy,
-            #[cfg(feature = "tls")]
-            tls: self.tls_for(server),
-            #[cfg(feature = "websocket")]
-            websocket: self.websocket_for(server),
-            ..way
-        })
-    }
-
     /// The credentials for the next CONNECT.
-    fn take_credentials(&mut self, server: Option<&Server>) {
+    fn take_credentials(&mut self, server: &Server) {
         let (username, password) = self.credentials(server);
         let settings = &mut self.session.settings;
         (settings.username, settings.password) = (username, password);
     }
+
+    /// What the end of a connection says of the server and of the next attempt.
+    fn judge(&mut self, now: Instant, accepted_at: Option<Instant>, reason: &DisconnectReason) {
+        let lived = accepted_at.map(|at| now.saturating_duration_since(at));
+        let was_good = lived.is_some_and(|lived| self.backoff.ended(lived));
+        if was_good {
+            self.redirects.settled();
+        }
+        self.servers.ended(now, was_good, reason);
+    }
+}
+
+/// Whether another client has our id: to come back soon throws it out, at whichever server of a cluster.
+fn is_taken_over(reason: &DisconnectReason) -> bool {
+    matches!(reason, DisconnectReason::Server(code) if code.code == ReasonCode::SESSION_TAKEN_OVER)
 }
 
 /// The log lines among the session's events: those of the command just given.
@@ -571,17 +562,4 @@ fn take_traces(core: &mut Core) -> Vec<Trace> {
     }
     lines.reverse();
     lines
-}
-
-/// Tries the servers of the list in order, each in its way: the socket, and which of them it leads to.
-fn dial(servers: &[Server], ways: &[DialOptions], cancel: &Cancel) -> Result<(Socket, usize)> {
-    let mut last = None;
-    for (index, (server, options)) in servers.iter().zip(ways).enumerate() {
-        match transport::dial(&server.target, options, cancel) {
-            Ok(socket) => return Ok((socket, index)),
-            Err(_) if cancel.is_cancelled() => return Err(Error::NotConnected),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.map_or(Error::argument("host", "no server is named"), Error::from))
 }

@@ -136,6 +136,7 @@ impl Shared {
         self.close_quietly(&mut core);
         core.phase = Phase::Lost;
         core.reconnect_now = true;
+        core.servers.again();
         if v5 {
             core.note(LEFT_OUT);
         }
@@ -189,6 +190,7 @@ impl Core {
         let v5 = self.session.settings.version == ProtocolVersion::V5;
         if self.fallback.enabled && v5 && unanswered && self.session.link() == Link::Connecting {
             self.fallback.state = State::Suspected;
+            self.servers.again();
         }
     }
 

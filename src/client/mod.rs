@@ -52,6 +52,7 @@ mod connection;
 mod connection_info;
 mod convert;
 mod delivery;
+mod dialing;
 mod dispatch;
 mod driver;
 mod ended;
@@ -76,6 +77,7 @@ mod retry;
 #[cfg(feature = "scram")]
 mod scram;
 mod server;
+mod server_list;
 mod session_settings;
 mod settings;
 mod shared;
@@ -123,6 +125,7 @@ pub use redirect::Redirect;
 pub use retry::Retry;
 #[cfg(feature = "scram")]
 pub use scram::Scram;
+pub use server_list::ServerOrder;
 pub use socket_handle::SocketHandle;
 pub use stats::Stats;
 #[cfg(feature = "tls")]
@@ -215,10 +218,9 @@ impl Client {
     ///
     /// That comes to `on_connect` when a loop runs (see also [`wait_for_connect`](Self::wait_for_connect)). Forms:
     /// `"host"`, `("host", 1883)`, `("host", 1883, 60)` with the keep alive in seconds, `"mqtt://user:pw@host:1884"`, a
-    /// list of servers that are tried in order, [`ConnectOptions`]; the port is 1883 where none is given, with `mqtts://`
-    /// 8883. Blocks for at
-    /// most the connect time-out, 5 s by default, for each server: it covers name look-up and all addresses. A
-    /// connection that is open is closed first, without DISCONNECT.
+    /// list of servers that are tried in order (see [`ConnectOptions::server`]), [`ConnectOptions`]; the port is 1883 where
+    /// none is given, with `mqtts://` 8883. Blocks for at most the connect time-out, 5 s by default, which covers name
+    /// look-ups, all servers and all addresses. A connection that is open is closed first, without DISCONNECT.
     ///
     /// # Errors
     ///

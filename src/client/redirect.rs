@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::server::Scheme;
-use super::shared::{Core, Shared};
-use super::{Client, ConnectOptions, Server};
+use super::shared::Shared;
+use super::{Client, Server};
 use crate::codec::{Properties, ReasonCode};
 
 /// So many servers may pass a client on, one after the other, before it waits and starts again.
@@ -51,8 +51,6 @@ pub(crate) struct Redirects {
     offered: Option<(ReasonCode, String)>,
     /// Followed since the last good connection or wait.
     hops: u8,
-    /// For the next attempt only.
-    temporary: Option<Vec<Server>>,
     /// In place of the servers of `connect`.
     moved: Option<Vec<Server>>,
     /// From the URL of the server of the last attempt.
@@ -70,19 +68,18 @@ impl Redirects {
         self.offered = reference.map(|reference| (reason, reference.to_owned()));
     }
 
-    /// The servers of the attempt that begins.
-    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
+    /// An attempt begins. Returns the servers that took the place of those of `connect`.
+    pub(super) fn begin(&mut self) -> Option<&[Server]> {
         self.offered = None;
-        let moved = self.temporary.take().or_else(|| self.moved.clone());
-        moved.unwrap_or_else(|| options.servers().to_vec())
+        self.moved.as_deref()
     }
 
-    /// The one of them that could be reached.
-    pub(super) fn reached(&mut self, server: Option<&Server>) {
-        self.scheme = server.map_or(Scheme::default(), |server| server.scheme);
-        self.ws_path = server.and_then(|server| server.ws_path.clone());
-        self.credentials =
-            server.and_then(|server| Some((server.username.clone()?, server.password.clone())));
+    /// This server could be reached.
+    pub(super) fn reached(&mut self, server: &Server) {
+        self.scheme = server.scheme;
+        self.ws_path.clone_from(&server.ws_path);
+        let username = server.username.clone();
+        self.credentials = username.map(|username| (username, server.password.clone()));
     }
 
     /// The connection was a good one, or the next attempt waits: another chain may begin.
@@ -90,7 +87,8 @@ impl Redirects {
         self.hops = 0;
     }
 
-    fn follow(&mut self, redirect: Redirect) {
+    /// The client is led to these servers, for good or, if the result is not empty, for one connection.
+    fn follow(&mut self, redirect: Redirect) -> Vec<Server> {
         let mut servers = redirect.servers;
         for server in &mut servers {
             server.ws_path.clone_from(&self.ws_path);
@@ -101,10 +99,9 @@ impl Redirects {
         }
         self.hops += 1;
         if redirect.is_permanent {
-            self.moved = Some(servers);
-        } else {
-            self.temporary = Some(servers);
+            self.moved = Some(mem::take(&mut servers));
         }
+        servers
     }
 }
 
@@ -182,7 +179,9 @@ impl Shared {
             Some(Ok(true)) => {
                 let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
                 log::info!(target: "callmq", "sent to another server ({}): {}", redirect.reason_code, servers.join(", "));
-                self.lock().redirects.follow(redirect);
+                let mut core = self.lock();
+                let servers = core.redirects.follow(redirect);
+                core.servers.detour(servers);
                 true
             }
             Some(Err(error)) => {
@@ -191,13 +190,6 @@ impl Shared {
             }
             Some(Ok(false)) | None => false,
         }
-    }
-}
-
-impl Core {
-    /// The servers of the attempt that begins.
-    pub(super) fn servers(&mut self, options: &ConnectOptions) -> Vec<Server> {
-        self.redirects.servers(options)
     }
 }
 

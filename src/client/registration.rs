@@ -61,6 +61,9 @@ impl Client {
     /// Calls `callback` before each attempt to open a connection: the place for fresh credentials
     /// ([`username_pw_set`](Client::username_pw_set)).
     ///
+    /// Of a list of servers it is called for each that is tried; [`server`](Client::server) tells which one it is, so that
+    /// credentials, TLS and the like can be those for that server.
+    ///
     /// Runs on the thread that connects: the loop's, or that of the call to [`connect`](Client::connect). An error
     /// gives the attempt up. Two threads that connect at once take turns; only for an attempt that a callback of this
     /// kind (`on_pre_connect`, `on_socket_..`) makes itself it is not called while it runs. For what a callback may do see [`on_connect`](Client::on_connect).

@@ -189,6 +189,11 @@ impl Server {
         self.scheme.websocket
     }
 
+    /// Whether it is the same server at the same place, whatever the credentials.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.ws_path == other.ws_path && self.target.is_same(&other.target)
+    }
+
     /// A server that another one has named (MQTT 5.0, section 4.11), to be spoken to as to that one.
     pub(super) fn from_reference(text: &str, scheme: Scheme) -> Result<Self> {
         from_authority(text, scheme, |host| Ok(host.to_owned()))

@@ -11,6 +11,7 @@ use super::backoff::Backoff;
 use super::connect_options::ConnectOptions;
 use super::fallback::Fallback;
 use super::redirect::Redirects;
+use super::server_list::ServerList;
 use super::shared::{Core, Phase, Shared};
 use super::{
     Client, IntoConnect, IntoTimeout, OfflineQueue, OnSessionLost, Resubscribe, Server, Stats, Transport,
@@ -258,8 +259,11 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how long connecting to a server may take: name look-up, all its addresses and the handshakes together, and the
-    /// CONNACK as long again.
+    /// Sets how long one attempt to connect may take: name look-ups, all servers of a list with all their addresses, and
+    /// the handshakes together. The CONNACK may then take as long again.
+    ///
+    /// While other servers of the list wait, one may use its share of what is left: of three servers that are all silent,
+    /// each gets a third of the time. What `on_pre_connect` takes does not count.
     ///
     /// Seconds or a [`Duration`]. Defaults to 5 s.
     ///
@@ -276,7 +280,7 @@ impl Client {
         Ok(())
     }
 
-    /// Returns how long connecting to a server may take.
+    /// Returns how long one attempt to connect may take.
     pub fn connect_timeout(&self) -> Duration {
         self.shared().lock().dial_defaults.connect_timeout
     }
@@ -429,21 +433,22 @@ impl Core {
         settings.authentication = None;
         settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
         for server in options.servers() {
-            (settings.username, settings.password) = self.credentials(Some(server));
+            (settings.username, settings.password) = self.credentials(server);
             settings.check()?;
         }
         self.session.settings = settings;
         self.first_connection = true;
         self.redirects = Redirects::default();
+        self.servers = ServerList::default();
         self.backoff.reset();
         Ok(self.options.replace(Arc::clone(options)))
     }
 
     /// User name and password for a server: those of its URL, else those that were set.
-    pub(super) fn credentials(&self, server: Option<&Server>) -> (Option<String>, Option<Bytes>) {
-        let (username, password) = match server {
-            Some(server) if server.username.is_some() => (&server.username, &server.password),
-            _ => (&self.username, &self.password),
+    pub(super) fn credentials(&self, server: &Server) -> (Option<String>, Option<Bytes>) {
+        let (username, password) = match &server.username {
+            Some(_) => (&server.username, &server.password),
+            None => (&self.username, &self.password),
         };
         (username.clone(), password.clone())
     }
@@ -535,6 +540,7 @@ impl Shared {
         core.backoff = Backoff::default();
         core.fallback = Fallback::default();
         core.redirects = Redirects::default();
+        core.servers = ServerList::default();
         core.reconnect_on_failure = true;
         core.manual_ack = false;
         core.suppress_exceptions = false;

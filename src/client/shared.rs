@@ -27,6 +27,7 @@ use super::fallback::Fallback;
 use super::info::{Tracker, WrittenBytes};
 use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
+use super::server_list::ServerList;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::error::{Error, Result};
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
@@ -152,6 +153,7 @@ pub(crate) struct Core {
     pub(super) reconnect_now: bool,
     pub(super) fallback: Fallback,
     pub(super) redirects: Redirects,
+    pub(super) servers: ServerList,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -323,6 +325,7 @@ impl Shared {
                 reconnect_now: false,
                 fallback: Fallback::default(),
                 redirects: Redirects::default(),
+                servers: ServerList::default(),
                 reauthentication: None,
             }),
             changed: Condvar::new(),

@@ -60,6 +60,25 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether it leads to the same place; a connector is one only with itself.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Tcp { host, port },
+                Self::Tcp {
+                    host: other,
+                    port: at,
+                },
+            ) => host.eq_ignore_ascii_case(other) && port == at,
+            #[cfg(unix)]
+            (Self::Unix(path), Self::Unix(other)) => path == other,
+            (Self::Custom(connector), Self::Custom(other)) => Arc::ptr_eq(connector, other),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -35,6 +35,7 @@ mod redirect;
 mod reinitialise;
 mod requests;
 mod requests_raw;
+mod servers;
 mod settings;
 mod sharing;
 mod sockets;

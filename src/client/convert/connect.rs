@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// - A URL, `"mqtt://h:1884"` or `"mqtt://user:password@h"`; `"mqtts://h"` with port 8883 (feature `tls`); `"ws://h"` with
 ///   port 80 and `"wss://h"` with port 443, also with the path of the WebSocket (feature `websocket`).
 /// - A unix socket, `"unix:///run/mqtt.sock"` or its path, `"/run/mqtt.sock"`.
-/// - A list of those: they are tried in order.
+/// - A list of those: they are tried in order, see [`ConnectOptions::server`].
 /// - [`ConnectOptions`] for everything else.
 ///
 /// ```
