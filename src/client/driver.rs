@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
     /// reported together with the bytes.
     read_to_the_end: bool,
+    /// The last read brought nothing, though there is more: a layer meets much that is not for us.
+    fruitless: bool,
     /// The input may hold another complete packet.
     undecoded: bool,
     /// Nothing has come over this connection yet.
@@ -82,6 +84,7 @@ impl Default for Driver {
             input: Input::default(),
             readable: false,
             read_to_the_end: false,
+            fruitless: false,
             undecoded: false,
             unanswered: true,
             batch: VecDeque::new(),
@@ -190,6 +193,7 @@ impl Driver {
         let Some(socket) = &self.socket else {
             return Ok(Some(0));
         };
+        self.fruitless = false;
         match self.input.read(|room| socket.read(room)) {
             Ok((0, _)) => Ok(None),
             Ok((count, filled)) => {
@@ -202,8 +206,8 @@ impl Driver {
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // A layer that meets nothing for us without end does not keep us for ever.
-                self.readable = socket.has_more();
+                self.fruitless = socket.has_more();
+                self.readable = self.fruitless;
                 self.read_to_the_end &= self.readable;
                 Ok(Some(0))
             }
@@ -258,7 +262,8 @@ impl Shared {
         }
         // Part of a packet brings nothing, but there may be more of it: what was reported is not reported again.
         while self.may_read(driver) {
-            if self.step(driver, limit) || self.lock().stop {
+            let late = || until.is_some_and(|until| self.now() >= until);
+            if self.step(driver, limit) || self.lock().stop || driver.fruitless && late() {
                 return true;
             }
         }

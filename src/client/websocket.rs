@@ -35,7 +35,7 @@ impl Client {
     /// | `ws_set_options("/ws", {"Authorization": "Bearer x"})` | `ws_set_options("/ws", [("Authorization", "Bearer x")])` |
     /// | `ws_set_options("/ws", function)` | `ws_set_options("/ws", closure)`; it gets nothing, what it returns is added |
     ///
-    /// A `Host` takes the place of that of the server. The headers of the handshake itself (`Connection`, `Upgrade`,
+    /// A `Host` takes the place of that of the server, which is `localhost` where there is none. The headers of the handshake itself (`Connection`, `Upgrade`,
     /// `Sec-WebSocket-..`) cannot be set: the sub-protocol is `mqtt`, with MQTT 3.1 `mqttv3.1`, and a server that does not
     /// agree to it is refused. For a path that is another one at each connection call this in
     /// [`on_pre_connect`](Self::on_pre_connect).

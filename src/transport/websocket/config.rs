@@ -63,10 +63,4 @@ pub(crate) fn check_headers(headers: &[(String, String)]) -> Result<(), &'static
 }
 
 /// Headers that the handshake has, or that would give it a body.
-const RESERVED: [&str; 5] = [
-    "connection",
-    "content-length",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
+const RESERVED: [&str; 4] = ["connection", "content-length", "transfer-encoding", "upgrade"];

@@ -32,8 +32,8 @@ pub(super) struct Frames {
     control: Vec<u8>,
     /// The last data frame was not the end of its message.
     fragmented: bool,
-    /// Nothing more comes: what the reader is told.
-    ended: Option<io::Result<usize>>,
+    /// Nothing more comes.
+    ended: Option<End>,
     /// The last reader did not get all that there is to be told.
     pub(super) has_more: bool,
     // ---- to the peer ----
@@ -45,6 +45,17 @@ pub(super) struct Frames {
     closing: bool,
     /// Frames to be written.
     pub(super) outgoing: Outgoing,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The stream has.
+    Stream,
+    /// Whatever is below failed.
+    Io(io::Error),
+    /// The peer closed, or broke a rule. Whoever reads or writes gets to know.
+    Failed(io::ErrorKind, WebSocketError),
 }
 
 /// A frame whose header is there.
@@ -203,7 +214,7 @@ impl Frames {
         };
         if self.closing {
             // It answers to ours.
-            return self.end_with(Ok(0));
+            return self.end_with(End::Stream);
         }
         let name = code.map_or("without a code", close_code_name);
         let mut text = match code {
@@ -241,11 +252,11 @@ impl Frames {
     }
 
     fn fail_with(&mut self, kind: io::ErrorKind, reason: WebSocketReason, text: String) {
-        self.end_with(Err(io::Error::new(kind, WebSocketError::new(reason, text))));
+        self.end_with(End::Failed(kind, WebSocketError::new(reason, text)));
     }
 
     /// Nothing more comes: this is what the reader is told behind what came before.
-    pub(super) fn end_with(&mut self, end: io::Result<usize>) {
+    pub(super) fn end_with(&mut self, end: End) {
         self.ended = Some(end);
     }
 
@@ -253,16 +264,26 @@ impl Frames {
         self.ended.is_some()
     }
 
-    /// How it ended. An error is told once.
+    /// How it ended, for the reader. What failed below is told once.
     pub(super) fn end(&mut self) -> io::Result<usize> {
-        self.ended.replace(Ok(0)).unwrap_or(Ok(0))
+        match self.ended.replace(End::Stream) {
+            None | Some(End::Stream) => Ok(0),
+            Some(End::Io(error)) => Err(error),
+            Some(End::Failed(kind, error)) => {
+                self.ended = Some(End::Failed(kind, error.clone()));
+                Err(io::Error::new(kind, error))
+            }
+        }
     }
 
     // ---- to the peer ----
 
     /// Puts the first bytes of `slices` into a frame behind what is on its way.
     pub(super) fn encode(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        if self.closing || self.close.is_some() {
+        if let Some(End::Failed(kind, error)) = &self.ended {
+            return Err(io::Error::new(*kind, error.clone()));
+        }
+        if self.closing {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.append_answers();

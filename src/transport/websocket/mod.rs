@@ -21,7 +21,7 @@ use std::io::{self, IoSlice};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layer::{Layer, Stack};
-use frames::Frames;
+use frames::{End, Frames};
 
 /// A read that has met so many bytes without any for MQTT lets others have a turn.
 const IDLE: usize = 256 * 1024;
@@ -43,6 +43,16 @@ impl WebSocket {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The reader gets to know how the stream ended. So does the peer, if that is possible at once: nobody else writes any
+    /// more.
+    fn end(&self, mut frames: MutexGuard<'_, Frames>, below: Stack<'_>) -> io::Result<usize> {
+        let end = frames.end();
+        if frames.outgoing.is_idle() {
+            let _ = self.write_out(frames, below);
+        }
+        end
+    }
+
     /// Writes what is encoded, and the answers, with the lock released.
     fn write_out(&self, mut frames: MutexGuard<'_, Frames>, below: Stack<'_>) -> io::Result<()> {
         frames.append_answers();
@@ -56,51 +66,42 @@ impl WebSocket {
 
 impl Layer for WebSocket {
     fn read(&self, below: Stack<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut idle = 0;
         let mut count = 0;
-        let mut frames = self.lock();
-        frames.has_more = false;
+        let mut received = 0;
+        let mut drained = false;
         loop {
-            let room = buffer.get_mut(count..).unwrap_or_default();
-            if frames.has_ended() && count == 0 {
-                // Nobody else writes any more: the peer gets to know why, if that is possible at once.
-                let end = frames.end();
-                if frames.outgoing.is_idle() {
-                    let _ = self.write_out(frames, below);
-                }
-                return end;
-            }
-            if frames.has_ended() || idle > IDLE {
-                frames.has_more = true;
-                return if count > 0 {
-                    Ok(count)
-                } else {
-                    Err(io::ErrorKind::WouldBlock.into())
-                };
-            }
-            if room.is_empty() {
-                return Ok(count);
-            }
-            let mut received = frames.take_early(room);
-            if received == 0 {
-                drop(frames);
-                let result = below.read(room);
-                frames = self.lock();
-                match result {
-                    Ok(0) => frames.end_with(Ok(0)),
-                    Ok(count) => received = count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && count > 0 => return Ok(count),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                    Err(error) => frames.end_with(Err(error)),
-                }
-            }
-            let drained = received < room.len() && !frames.has_early();
-            count += frames.decode(room.get_mut(..received).unwrap_or_default());
-            idle += received;
+            let mut frames = self.lock();
+            let ended = frames.has_ended();
+            let filled = count == buffer.len();
             // Where nothing came out, the end of the stream may stand behind what was read: it is not reported again.
-            if count > 0 && drained && !frames.has_ended() {
+            if filled || count > 0 && (drained || ended) {
+                frames.has_more = ended || frames.has_early();
                 return Ok(count);
             }
+            frames.has_more = !ended && received > IDLE;
+            if ended {
+                return self.end(frames, below);
+            }
+            if frames.has_more {
+                return some(count);
+            }
+            let room = buffer.get_mut(count..).unwrap_or_default();
+            let early = frames.take_early(room);
+            drop(frames);
+            let size = match early {
+                0 => match below.read(room) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return some(count),
+                    end @ (Ok(0) | Err(_)) => {
+                        self.lock().end_with(end.map_or_else(End::Io, |_| End::Stream));
+                        continue;
+                    }
+                    Ok(size) => size,
+                },
+                size => size,
+            };
+            drained = size < room.len();
+            received += size;
+            count += self.lock().decode(room.get_mut(..size).unwrap_or_default());
         }
     }
 
@@ -130,6 +131,14 @@ impl Layer for WebSocket {
         if frames.say_goodbye() {
             let _ = self.write_out(frames, below);
         }
+    }
+}
+
+/// What a read returns that has got nothing more.
+fn some(count: usize) -> io::Result<usize> {
+    match count {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(count),
     }
 }
 
