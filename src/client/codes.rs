@@ -333,7 +333,7 @@ impl Error {
             Self::Tls(_) => MqttErrorCode::Tls,
             Self::WebSocket(error) => match error.reason {
                 WebSocketReason::Refused(_) => MqttErrorCode::ConnRefused,
-                WebSocketReason::Settings => MqttErrorCode::Inval,
+                WebSocketReason::Headers => MqttErrorCode::Unknown,
                 WebSocketReason::Closed(_) | WebSocketReason::HandshakeEnded => MqttErrorCode::ConnLost,
                 _ => MqttErrorCode::Protocol,
             },

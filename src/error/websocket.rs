@@ -29,8 +29,8 @@ pub enum WebSocketReason {
     SubProtocol,
     /// The server closed the connection in the middle of the handshake. Many do where they do not speak WebSocket.
     HandshakeEnded,
-    /// The function that makes the headers made one that cannot be sent, or panicked.
-    Settings,
+    /// The application's function that makes the headers panicked.
+    Headers,
     /// The server closed the WebSocket with this code (RFC 6455, section 7.4): 1000 is a normal closure, 1001 one of a
     /// server that goes away. 1005 stands for a close frame without a code.
     Closed(u16),

@@ -33,9 +33,9 @@ impl Outgoing {
         self.bytes.unwritten.is_empty()
     }
 
-    /// Whether nothing is on its way, and nobody writes.
-    pub(super) fn is_idle(&self) -> bool {
-        self.is_empty() && !self.taken
+    /// Whether somebody writes.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken
     }
 
     /// Room for at least `size` bytes behind those that are there.

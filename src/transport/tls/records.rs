@@ -168,7 +168,7 @@ impl Records {
 
     /// What tells the peer of a failure, if nothing stands before it.
     pub(super) fn take_alert(&mut self) -> Vec<u8> {
-        if !self.outgoing.is_idle() {
+        if self.outgoing.is_taken() || !self.outgoing.is_empty() {
             return Vec::new();
         }
         mem::take(&mut self.replies)
@@ -270,7 +270,8 @@ impl Records {
     /// Encrypts what says that nothing more will come, unless something else is on its way: a peer that closes first, while
     /// another thread still writes, gets none. Returns whether there is something to be written.
     pub(super) fn say_goodbye(&mut self) -> bool {
-        if !self.outgoing.is_idle() || mem::replace(&mut self.goodbye_said, true) {
+        let idle = !self.outgoing.is_taken() && self.outgoing.is_empty();
+        if !idle || mem::replace(&mut self.goodbye_said, true) {
             return false;
         }
         while self.step() == Some(Ready::Record) {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 
-/// Makes the headers of a handshake: names and values. It runs on the thread that connects.
+/// Makes the headers of a handshake: names and values, which were checked. It runs on the thread that connects.
 pub(crate) type Headers = Arc<dyn Fn() -> Result<Vec<(String, String)>> + Send + Sync>;
 
 /// How to ask for a WebSocket.

@@ -216,14 +216,11 @@ impl Frames {
             // It answers to ours.
             return self.end_with(End::Stream);
         }
-        let name = code.map_or("without a code", close_code_name);
-        let mut text = match code {
-            Some(code) => format!("closed by the server with code {code}"),
-            None => "closed by the server".to_owned(),
+        let mut text = match code.map(|code| (code, close_code_name(code))) {
+            None => "closed by the server without a code".to_owned(),
+            Some((code, "")) => format!("closed by the server with code {code}"),
+            Some((code, name)) => format!("closed by the server with code {code} ({name})"),
         };
-        if !name.is_empty() {
-            text.push_str(&format!(" ({name})"));
-        }
         let words = printable(payload.get(2..).unwrap_or_default());
         if !words.is_empty() {
             text.push_str(&format!(": {words:?}"));
@@ -283,7 +280,7 @@ impl Frames {
         if let Some(End::Failed(kind, error)) = &self.ended {
             return Err(io::Error::new(*kind, error.clone()));
         }
-        if self.closing {
+        if self.closing || self.ended.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.append_answers();
@@ -301,8 +298,8 @@ impl Frames {
         self.pong.is_some() || self.close.is_some() || !self.outgoing.is_empty()
     }
 
-    /// Puts answers behind what is on its way.
-    pub(super) fn append_answers(&mut self) {
+    /// Puts answers behind what is on its way. Returns whether there is anything to be written.
+    pub(super) fn append_answers(&mut self) -> bool {
         if let Some(payload) = self.pong.take().filter(|_| !self.closing) {
             let size = payload.len();
             self.append(OpCode::Control(Control::Pong), [payload.as_slice()], size);
@@ -311,16 +308,14 @@ impl Frames {
             self.closing = true;
             self.append(OpCode::Control(Control::Close), [&code.to_be_bytes()[..]], 2);
         }
+        !self.outgoing.is_empty()
     }
 
-    /// Has the peer told that nothing more will come, unless something else is on its way. Returns whether there is
-    /// something to be written.
-    pub(super) fn say_goodbye(&mut self) -> bool {
-        if self.closing || !self.outgoing.is_idle() {
-            return false;
+    /// Has the peer told that nothing more will come, unless it was.
+    pub(super) fn say_goodbye(&mut self) {
+        if !self.closing {
+            self.close.get_or_insert(NORMAL);
         }
-        self.close = Some(NORMAL);
-        true
     }
 
     /// Encodes a frame with the first `size` bytes of `parts`.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
-use super::{WebSocket, WebSocketConfig, check_headers};
+use super::{WebSocket, WebSocketConfig};
 use crate::error::{WebSocketError, WebSocketReason};
 use crate::transport::answer::{Answer, NoAnswer};
 use crate::transport::talk::{Talk, printable};
@@ -42,15 +42,16 @@ pub(in crate::transport) fn handshake(
 }
 
 fn request(config: &WebSocketConfig, authority: &str, key: &str) -> io::Result<String> {
-    let settings = |text| error(io::ErrorKind::InvalidInput, WebSocketReason::Settings, text);
     let headers = match &config.headers {
         None => Vec::new(),
         // A function of the user's own: its panic is the end of the attempt, not of the thread.
         Some(make) => catch_unwind(AssertUnwindSafe(|| make()))
-            .map_err(|_| settings("the function that makes the headers panicked".to_owned()))?
+            .map_err(|_| {
+                let text = "the function that makes the headers panicked".to_owned();
+                error(io::ErrorKind::Other, WebSocketReason::Headers, text)
+            })?
             .map_err(io::Error::other)?,
     };
-    check_headers(&headers).map_err(|rule| settings(format!("the headers {rule}")))?;
     let mut request = format!("GET {} HTTP/1.1\r\n", config.path);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request.push_str(&format!("Host: {authority}\r\n"));

@@ -43,24 +43,17 @@ impl WebSocket {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reader gets to know how the stream ended. So does the peer, if that is possible at once: nobody else writes any
-    /// more.
-    fn end(&self, mut frames: MutexGuard<'_, Frames>, below: Stack<'_>) -> io::Result<usize> {
-        let end = frames.end();
-        if frames.outgoing.is_idle() {
-            let _ = self.write_out(frames, below);
+    /// Writes what is encoded, and the answers, with the lock released. Where somebody does already it is left to them.
+    fn write_out<'a>(&'a self, mut frames: MutexGuard<'a, Frames>, below: Stack<'_>) -> io::Result<()> {
+        while !frames.outgoing.is_taken() && frames.append_answers() {
+            let mut bytes = frames.outgoing.take();
+            drop(frames);
+            let result = bytes.write_to(below);
+            frames = self.lock();
+            frames.outgoing.give_back(bytes);
+            result?;
         }
-        end
-    }
-
-    /// Writes what is encoded, and the answers, with the lock released.
-    fn write_out(&self, mut frames: MutexGuard<'_, Frames>, below: Stack<'_>) -> io::Result<()> {
-        frames.append_answers();
-        let mut bytes = frames.outgoing.take();
-        drop(frames);
-        let result = bytes.write_to(below);
-        self.lock().outgoing.give_back(bytes);
-        result
+        Ok(())
     }
 }
 
@@ -80,7 +73,10 @@ impl Layer for WebSocket {
             }
             frames.has_more = !ended && received > IDLE;
             if ended {
-                return self.end(frames, below);
+                let end = frames.end();
+                // Others do not write any more: the peer gets to know why, if that is possible at once.
+                let _ = self.write_out(frames, below);
+                return end;
             }
             if frames.has_more {
                 return some(count);
@@ -128,9 +124,8 @@ impl Layer for WebSocket {
 
     fn say_goodbye(&self, below: Stack<'_>) {
         let mut frames = self.lock();
-        if frames.say_goodbye() {
-            let _ = self.write_out(frames, below);
-        }
+        frames.say_goodbye();
+        let _ = self.write_out(frames, below);
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod certificates;
 pub mod front;
+pub mod raw;
 pub mod websocket;
 
 use std::fs;

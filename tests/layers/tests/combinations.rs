@@ -5,7 +5,9 @@
 mod proxies;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -101,15 +103,10 @@ fn a_name_behind_a_proxy_is_verified_all_the_same() {
     assert!(proxy.asked().starts_with("CONNECT broker.invalid:8883 "));
 }
 
-#[test]
-fn tls_over_a_unix_socket_needs_a_name() {
-    let authority = Authority::new("Test CA");
-    let broker = Broker::listen("127.0.0.1:0").unwrap();
-    let front = Front::new(&broker, Settings::new(authority.issue(&["inside.example"])));
-    let folder = Folder::new();
-    let path = folder.path().join("s");
+/// A unix socket in front of a server.
+fn unix_front(folder: &Folder, name: &str, target: SocketAddr) -> PathBuf {
+    let path = folder.path().join(name);
     let listener = UnixListener::bind(&path).unwrap();
-    let target = front.address();
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let server = std::net::TcpStream::connect(target).unwrap();
@@ -119,15 +116,38 @@ fn tls_over_a_unix_socket_needs_a_name() {
             thread::spawn(move || drop(io::copy(&mut from_server, &mut to_client)));
         }
     });
-    let client = mqtt::Client::new("unix");
-    let options = mqtt::TlsOptions::new().ca_pem(authority.pem.as_str());
-    client.tls_set(&options).unwrap();
-    match client.connect(mqtt::ConnectOptions::unix(&path)).unwrap_err() {
-        mqtt::Error::Tls(error) => assert!(error.to_string().contains("server_name"), "{error}"),
-        other => panic!("{other:?}"),
+    path
+}
+
+#[test]
+fn over_unix_sockets_with_and_without_tls_and_websocket() {
+    let authority = Authority::new("Test CA");
+    let broker = Broker::listen("127.0.0.1:0").unwrap();
+    let web = WebFront::new(broker.address(), Frames::AsTheyCome);
+    let settings = Settings::new(authority.issue(&["inside.example"]));
+    let front = Front::new(&broker, settings.clone());
+    let both = Front::before(web.address(), settings);
+    let folder = Folder::new();
+    for (name, tls, transport, end) in [
+        ("raw", false, mqtt::Transport::Unix, broker.address()),
+        ("tls", true, mqtt::Transport::Unix, front.address()),
+        ("ws", false, mqtt::Transport::WebSockets, web.address()),
+        ("wss", true, mqtt::Transport::WebSockets, both.address()),
+    ] {
+        let path = unix_front(&folder, name, end);
+        let client = mqtt::Client::builder("unix").transport(transport).build();
+        if tls {
+            let options = mqtt::TlsOptions::new().ca_pem(authority.pem.as_str());
+            client.tls_set(&options).unwrap();
+            match client.connect(mqtt::ConnectOptions::unix(&path)).unwrap_err() {
+                mqtt::Error::Tls(error) => assert!(error.to_string().contains("server_name"), "{error}"),
+                other => panic!("{other:?}"),
+            }
+            client.tls_set(options.server_name("inside.example")).unwrap();
+        }
+        exchange(&client, mqtt::ConnectOptions::unix(&path));
+        println!("unix socket, {name}");
     }
-    client.tls_set(options.server_name("inside.example")).unwrap();
-    exchange(&client, mqtt::ConnectOptions::unix(&path));
 }
 
 /// A stream of the user's own. Without a poll it has itself looked at all the time, as long as it lives.
@@ -161,20 +181,30 @@ impl mqtt::Stream for Own {
 }
 
 #[test]
-fn tls_over_a_stream_of_the_users_own() {
+fn tls_and_websocket_over_a_stream_of_the_users_own() {
     let authority = Authority::new("Test CA");
     let broker = Broker::listen("127.0.0.1:0").unwrap();
-    let front = Front::new(&broker, Settings::new(authority.issue(&["inside.example"])));
-    let target = front.address();
-    let client = mqtt::Client::new("own");
-    client
-        .tls_set(
-            mqtt::TlsOptions::new()
-                .ca_pem(authority.pem.as_str())
-                .server_name("inside.example"),
-        )
-        .unwrap();
-    let options = mqtt::ConnectOptions::connector(move || {
+    let web = WebFront::new(broker.address(), Frames::AsTheyCome);
+    let settings = Settings::new(authority.issue(&["inside.example"]));
+    let front = Front::new(&broker, settings.clone());
+    let both = Front::before(web.address(), settings);
+    for (tls, transport, target) in [
+        (true, mqtt::Transport::Tcp, front.address()),
+        (false, mqtt::Transport::WebSockets, web.address()),
+        (true, mqtt::Transport::WebSockets, both.address()),
+    ] {
+        let client = mqtt::Client::builder("own").transport(transport).build();
+        if tls {
+            let options = mqtt::TlsOptions::new().ca_pem(authority.pem.as_str());
+            client.tls_set(options.server_name("inside.example")).unwrap();
+        }
+        exchange(&client, own_stream(target));
+    }
+}
+
+/// Connects by streams of the user's own, which lead to a server.
+fn own_stream(target: SocketAddr) -> mqtt::ConnectOptions {
+    mqtt::ConnectOptions::connector(move || {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         let server = std::net::TcpStream::connect(target)?;
@@ -189,6 +219,5 @@ fn tls_over_a_stream_of_the_users_own() {
             stream: near,
             alive: Arc::new(()),
         }))
-    });
-    exchange(&client, options);
+    })
 }

@@ -11,6 +11,7 @@ use callmq::testing::Broker;
 use layers::certificates::Authority;
 use layers::eventually;
 use layers::front::{Front, Settings};
+use layers::raw::RawServer;
 
 fn entries(directory: &str) -> usize {
     fs::read_dir(directory).unwrap().count()
@@ -37,31 +38,45 @@ fn failed_handshakes_leave_no_descriptor_and_no_thread() {
             let _ = io::copy(&mut stream, &mut io::sink());
         }
     });
+    // Refuses to become a WebSocket.
+    let refusing = RawServer::listen();
+    let refusing_url = refusing.url();
+    thread::spawn(move || {
+        loop {
+            let mut raw = refusing.accept();
+            raw.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nhush");
+        }
+    });
     let client = mqtt::Client::new("counted");
+    let web = mqtt::Client::new("counted-too");
     let attempt = |number: usize| {
+        if number % 6 == 5 {
+            web.connect(refusing_url.as_str()).unwrap_err();
+            return;
+        }
         // A CA that has not signed the server's certificate.
         let stranger = mqtt::TlsOptions::new().ca_pem(Authority::new("Other CA").pem);
         client
-            .proxy_set(match number % 5 {
+            .proxy_set(match number % 6 {
                 4 => mqtt::Proxy::http("127.0.0.1", closing_port),
                 _ => mqtt::Proxy::none(),
             })
             .unwrap();
-        match number % 5 {
+        match number % 6 {
             0 => client.tls_set(stranger).unwrap(),
             1 => client
                 .tls_set(mqtt::TlsOptions::new().ca_pem(authority.pem.as_str()))
                 .unwrap(),
             _ => {}
         }
-        let port = match number % 5 {
+        let port = match number % 6 {
             0 => front.port(),
             1 => broker.port(),
             2 => closing_port,
             _ => silent_port,
         };
         let options = mqtt::ConnectOptions::new(("localhost", port));
-        let options = if number % 5 == 3 {
+        let options = if number % 6 == 3 {
             options.connect_timeout(0.005)
         } else {
             options
@@ -69,7 +84,7 @@ fn failed_handshakes_leave_no_descriptor_and_no_thread() {
         client.connect(options).unwrap_err();
     };
     // The first attempts pay for what the process opens once.
-    (0..5).for_each(attempt);
+    (0..6).for_each(attempt);
     let settled = || (entries("/proc/self/fd"), entries("/proc/self/task"));
     let mut before = settled();
     // The servers' sides go a moment later.
