@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use callmq::client::{Client, Error, ProtocolVersion};
+use callmq::client::{Client, Error, ProtocolVersion, ServerLimit};
 use crossbeam_channel::unbounded;
 use interop::peer::{CONNACK, CONNACK_V5, Connection, Peer};
 
@@ -67,6 +67,53 @@ fn a_puback_ends_a_message_of_qos_2() {
     connection.expect_packet(0x32);
     connection.send(&[0x40, 2, 0, info.mid as u8]);
     info.wait_for_publish(5).unwrap();
+    assert!(client.is_connected());
+}
+
+#[test]
+fn less_is_granted_than_was_asked_for() {
+    // NATS and RabbitMQ, which have no QoS 2.
+    let peer = Peer::listen();
+    let client = client(ProtocolVersion::V311);
+    let messages = client.messages(10);
+    let mut connection = started(&client, &peer);
+    let subscription = client.subscribe(("t", 2)).unwrap();
+    connection.expect(b"\x82\x06\x00\x01\x00\x01t\x02");
+    connection.send(b"\x90\x03\x00\x01\x01");
+    let granted = subscription.wait(5).unwrap();
+    assert_eq!(granted.iter().map(|code| code.value()).collect::<Vec<_>>(), [1]);
+    connection.send(b"\x32\x06\x00\x01t\x00\x07x");
+    assert_eq!(messages.recv(5).unwrap().payload, "x");
+    connection.expect(b"\x40\x02\x00\x07");
+}
+
+#[test]
+fn what_the_connack_says_is_not_there_is_refused_here() {
+    // mqttools, ejabberd, aedes: Maximum QoS, Retain, Wildcard Subscription and Shared Subscription Available are 0.
+    let peer = Peer::listen();
+    let client = client(ProtocolVersion::V5);
+    client.connect(peer.address()).unwrap();
+    client.loop_start().unwrap();
+    let mut connection = peer.accept();
+    connection.expect_packet(0x10);
+    connection.send(b"\x20\x0b\x00\x00\x08\x24\x00\x25\x00\x28\x00\x2a\x00");
+    client.wait_for_connect(5).unwrap();
+    let published = |qos, retain| client.publish_with("t", "x", qos, retain)?.wait_for_publish(5);
+    let subscribed = |filter: &str| client.subscribe((filter, 0))?.wait(5).map(drop);
+    for (result, limit) in [
+        (published(1, false), ServerLimit::MaximumQoS),
+        (published(0, true), ServerLimit::RetainAvailable),
+        (subscribed("t/#"), ServerLimit::WildcardSubscriptionAvailable),
+        (subscribed("$share/g/t"), ServerLimit::SharedSubscriptionAvailable),
+    ] {
+        assert!(
+            matches!(&result, Err(Error::NotAllowed(by)) if *by == limit),
+            "{result:?} instead of {limit:?}"
+        );
+    }
+    // Nothing of it was sent, and what is there works.
+    published(0, false).unwrap();
+    connection.expect(b"\x30\x05\x00\x01t\x00x");
     assert!(client.is_connected());
 }
 
