@@ -15,7 +15,8 @@ const options = given.options ?? {}
 if (given.redis) {
   const { default: persistence } = await import('aedes-persistence-redis')
   const { default: emitter } = await import('mqemitter-redis')
-  options.persistence = persistence({ port: given.redis })
+  // By default a client that comes back gets no more than 1,000 of the messages that wait for it.
+  options.persistence = persistence({ port: given.redis, maxSessionDelivery: 1_000_000 })
   options.mq = emitter({ port: given.redis })
 }
 
@@ -24,6 +25,11 @@ broker.authenticate = (client, name, secret, done) => {
   const known = name === given.user && secret?.toString() === given.password
   done(known ? null : Object.assign(new Error('not authorized'), { returnCode: 4 }), known)
 }
+
+for (const event of ['clientError', 'connectionError']) {
+  broker.on(event, (client, error) => console.log(`${event}: ${client.id}: ${error.message}`))
+}
+broker.on('error', (error) => console.log(`error: ${error.message}`))
 
 const listening = []
 const listen = (server, ...where) => {

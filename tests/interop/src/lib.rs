@@ -6,6 +6,7 @@
 
 pub mod brand;
 pub mod broker;
+pub mod cluster;
 pub mod compare;
 pub mod log;
 pub mod mosquitto;
@@ -14,11 +15,13 @@ pub mod peer;
 pub mod program;
 pub mod proxy;
 pub mod run;
+mod service;
 pub mod transcript;
 pub mod vendored;
 pub mod wire;
 
 pub use brand::{Brand, Running, Way};
 pub use broker::{Broker, BrokerKind};
+pub use cluster::Cluster;
 pub use mosquitto::Mosquitto;
 pub use proxy::Proxy;

@@ -86,6 +86,12 @@ impl Log {
         self.state.lock().unwrap().lines.join("\n")
     }
 
+    /// The last lines.
+    pub(crate) fn tail(&self, count: usize) -> String {
+        let lines = &self.state.lock().unwrap().lines;
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+
     pub(crate) fn forget(&self) {
         self.state.lock().unwrap().lines.clear();
     }

@@ -1,17 +1,13 @@
 //! aedes, served by a script of a few lines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::CREDENTIALS;
-use super::service::{Start, program};
 use super::way::{Listeners, Way};
+use crate::service::{Start, program};
 
 pub(super) fn start(_: &Path, listeners: &Listeners) -> Result<Start, String> {
-    let node = program("node", &[]).or_else(|_| program("nodejs", &[]))?;
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("aedes");
-    if !package.join("node_modules/aedes/package.json").is_file() {
-        return Err(format!("there is no node_modules/aedes in {}", package.display()));
-    }
+    let (node, script) = script()?;
     let (user, password) = CREDENTIALS;
     // With limits of its own, so that there is something to announce and to obey.
     let options = r#"{"topicAliasMaximum": 10, "receiveMaximum": 5, "keepaliveLimit": 60,
@@ -26,9 +22,29 @@ pub(super) fn start(_: &Path, listeners: &Listeners) -> Result<Start, String> {
     );
     Ok(Start {
         program: node,
-        arguments: vec![package.join("server.mjs").display().to_string(), settings],
+        arguments: vec![script, settings],
         environment: Vec::new(),
         ready: "callmq: ready",
         servers: 1,
     })
+}
+
+/// The program that runs the script, and the script; with the packages that it needs beside it.
+pub(crate) fn script() -> Result<(PathBuf, String), String> {
+    let node = program("node", &[]).or_else(|_| program("nodejs", &[]))?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("aedes");
+    for package in ["aedes", "aedes-persistence-redis"] {
+        if !folder
+            .join("node_modules")
+            .join(package)
+            .join("package.json")
+            .is_file()
+        {
+            return Err(format!(
+                "there is no node_modules/{package} in {}",
+                folder.display()
+            ));
+        }
+    }
+    Ok((node, folder.join("server.mjs").display().to_string()))
 }

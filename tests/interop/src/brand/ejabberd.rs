@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::CREDENTIALS;
-use super::service::{Start, program, write};
 use super::way::{Listeners, Way};
+use crate::service::{Start, program, write};
 
 pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {
     let erl = program("erl", &[])?;

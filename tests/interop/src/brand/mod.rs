@@ -5,12 +5,11 @@
 //! with a configuration and a folder of its own, and listens for all the [ways in](Way) that it has. All let in the same
 //! user, and nobody else.
 
-mod aedes;
+pub(crate) mod aedes;
 mod ejabberd;
 mod mosquitto;
 mod nats;
 mod rabbitmq;
-mod service;
 mod way;
 
 use std::fmt;
@@ -21,7 +20,7 @@ use callmq::client::{Client, ConnectOptions};
 
 use crate::broker::{Broker, BrokerKind};
 use crate::mosquitto::{PASSWORD, USER};
-use service::{Service, Start};
+use crate::service::{self, Service, Start};
 use way::Listeners;
 pub use way::Way;
 
@@ -194,12 +193,10 @@ impl Running {
 
     /// The last of what the broker has logged.
     pub fn log_tail(&self, lines: usize) -> String {
-        let text = match &self.process {
-            Process::Own(broker) => broker.lines().text(),
-            Process::Service(service) => service.log().text(),
-        };
-        let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        match &self.process {
+            Process::Own(broker) => broker.lines().tail(lines),
+            Process::Service(service) => service.log().tail(lines),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::CREDENTIALS;
-use super::service::{Start, program, write};
 use super::way::{Listeners, Way};
+use crate::service::{Start, program, write};
 
 /// A server listens for MQTT with TLS or without: there are two, which know nothing of each other.
 pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::CREDENTIALS;
-use super::service::{Start, program, write};
 use super::way::{Listeners, Way};
+use crate::service::{Start, program, write};
 
 pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, String> {
     // The script of the same name in /usr/sbin changes the user; this one does not.

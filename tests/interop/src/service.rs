@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::log::Log;
 
@@ -16,27 +16,28 @@ const START: Duration = Duration::from_secs(60);
 
 /// What a broker is started with.
 #[derive(Debug)]
-pub(super) struct Start {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) environment: Vec<(&'static str, String)>,
+pub(crate) struct Start {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// What its log says as soon as it serves.
-    pub(super) ready: &'static str,
+    pub(crate) ready: &'static str,
     /// How many servers it is, each of which says so.
-    pub(super) servers: usize,
+    pub(crate) servers: usize,
 }
 
 /// Why there is no broker.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     NotInstalled(String),
     NotStarted(String),
 }
 
 /// A running broker with a folder of its own. When the value is dropped, both are gone.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     folder: PathBuf,
+    start: Start,
     child: Option<Child>,
     reader: Option<JoinHandle<()>>,
     log: Arc<Log>,
@@ -44,7 +45,7 @@ pub(super) struct Service {
 
 impl Service {
     /// Makes a folder, lets `prepare` put the configuration there and say what to run, and waits until it serves.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         prepare: impl FnOnce(&Path) -> Result<Start, String>,
     ) -> Result<Self, Failure> {
@@ -52,25 +53,33 @@ impl Service {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("callmq-{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
+        let start = match prepare(&folder) {
+            Ok(start) => start,
+            Err(what) => {
+                let _ = fs::remove_dir_all(&folder);
+                return Err(Failure::NotInstalled(what));
+            }
+        };
         let mut service = Self {
             folder,
+            start,
             child: None,
             reader: None,
             log: Arc::default(),
         };
-        let start = prepare(&service.folder).map_err(Failure::NotInstalled)?;
-        service.launch(&start).map_err(Failure::NotStarted)?;
+        service.launch().map_err(Failure::NotStarted)?;
         Ok(service)
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
     /// Runs the program in a process group of its own, under a shell that kills the group when the program ends, and
     /// when the shell's input does: however this process ends, nothing that the broker has started stays behind.
-    fn launch(&mut self, start: &Start) -> Result<(), String> {
+    fn launch(&mut self) -> Result<(), String> {
         const WATCH: &str = r#"{ "$@" </dev/null 2>&1; kill -KILL 0; } & cat >/dev/null; kill -KILL 0"#;
+        let start = &self.start;
         let mut command = Command::new("sh");
         command
             .args(["-c", WATCH, "sh"])
@@ -88,9 +97,10 @@ impl Service {
         let output = child.stdout.take().expect("stdout is a pipe");
         self.child = Some(child);
         let log = Arc::clone(&self.log);
+        let from = log.open();
         self.reader = Some(thread::spawn(move || log.read(output)));
         let is_ready = |lines: &[String]| {
-            let ready = lines.iter().filter(|line| line.contains(start.ready));
+            let ready = lines[from..].iter().filter(|line| line.contains(start.ready));
             ready.count() >= start.servers
         };
         if self.log.wait(START, is_ready) {
@@ -98,10 +108,9 @@ impl Service {
         }
         Err(format!("{} said:\n{}", start.program.display(), self.log.text()))
     }
-}
 
-impl Drop for Service {
-    fn drop(&mut self) {
+    /// Ends the broker with SIGKILL, as a power cut would. What it has stored stays.
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             drop(child.stdin.take());
             let _ = child.wait();
@@ -110,6 +119,29 @@ impl Drop for Service {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
+    }
+
+    /// Starts the broker again, with what it had stored, and waits until it serves.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, with what it said.
+    pub(crate) fn restart(&mut self) {
+        // Somebody else may have one of its ports for a moment.
+        let deadline = Instant::now() + START;
+        loop {
+            self.kill();
+            match self.launch() {
+                Ok(()) => return,
+                Err(said) => assert!(Instant::now() < deadline, "{said}"),
+            }
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -124,7 +156,7 @@ fn in_own_group(command: &mut Command) {
 fn in_own_group(_: &mut Command) {}
 
 /// Finds a program on the PATH, or in one of these folders, where packages put what is not for every user.
-pub(super) fn program(name: &str, folders: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn program(name: &str, folders: &[&str]) -> Result<PathBuf, String> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(folders.iter().map(PathBuf::from))
@@ -134,7 +166,7 @@ pub(super) fn program(name: &str, folders: &[&str]) -> Result<PathBuf, String> {
 }
 
 /// Writes a file into the broker's folder, and returns its path.
-pub(super) fn write(folder: &Path, name: &str, text: &str) -> String {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     path.display().to_string()
@@ -173,11 +205,20 @@ mod tests {
         assert!(folder.is_dir());
         drop(service);
         // What was killed is gone as soon as somebody has taken note of its end.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while lives() {
-            assert!(std::time::Instant::now() < deadline, "{sleeper} is still there");
+            assert!(Instant::now() < deadline, "{sleeper} is still there");
         }
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_broker_that_is_killed_comes_back_to_its_folder() {
+        let mut service = shell("cat kept; echo was here >>kept; echo serving; exec sleep 1000").unwrap();
+        assert!(!service.log().text().contains("was here"));
+        service.kill();
+        service.restart();
+        assert!(service.log().text().contains("was here"));
     }
 
     #[test]
