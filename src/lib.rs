@@ -59,6 +59,7 @@
 //! None is on by default.
 //!
 //! - `scram`: [`client`]`::Scram`, the enhanced authentication SCRAM-SHA-256 (MQTT 5.0).
+//! - `srv`: `Client::connect_srv` and `ConnectOptions::srv`, servers found by the SRV records of a domain.
 //! - `tls`: `mqtts://` and [`client`]`::TlsOptions`, TLS 1.2 and 1.3 with [rustls](https://docs.rs/rustls). Building it
 //!   takes a C compiler.
 //! - `websocket`: `ws://`, [`client`]`::Transport::WebSockets` and `Client::ws_set_options`, with

@@ -12,6 +12,8 @@ use super::proxy::{IntoProxy, Proxy};
 pub use super::server::Server;
 use super::server_list::ServerOrder;
 use super::session_settings::expiry_seconds;
+#[cfg(feature = "srv")]
+use super::srv::Srv;
 use crate::codec::{Properties, ProtocolVersion};
 use crate::error::{Error, Result};
 use crate::transport::{DialOptions, Stream};
@@ -29,6 +31,8 @@ use crate::transport::{DialOptions, Stream};
 #[derive(Clone)]
 pub struct ConnectOptions {
     servers: Vec<Server>,
+    #[cfg(feature = "srv")]
+    pub(super) srv: Option<Srv>,
     keep_alive: Option<u16>,
     clean_start: Option<CleanStart>,
     session_expiry: Option<u32>,
@@ -83,9 +87,11 @@ impl ConnectOptions {
         Self::empty().server(Server::custom(Arc::new(open)))
     }
 
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             servers: Vec::new(),
+            #[cfg(feature = "srv")]
+            srv: None,
             keep_alive: None,
             clean_start: None,
             session_expiry: None,
@@ -307,7 +313,7 @@ impl ConnectOptions {
         })
     }
 
-    /// Returns the servers, in the order in which they were named.
+    /// Returns the servers, in the order in which they were named. Those of SRV records are not known here.
     pub fn servers(&self) -> &[Server] {
         &self.servers
     }
@@ -402,7 +408,7 @@ impl ConnectOptions {
         Ok(())
     }
 
-    fn try_set(mut self, set: impl FnOnce(&mut Self) -> Result<()>) -> Self {
+    pub(super) fn try_set(mut self, set: impl FnOnce(&mut Self) -> Result<()>) -> Self {
         if let Err(problem) = set(&mut self) {
             self.problem.get_or_insert(problem);
         }

@@ -1,7 +1,7 @@
 //! Reaching a server: one attempt to connect, over as many servers of the list as its time allows.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::proxy::proxy_for;
 use super::shared::{Core, Shared};
@@ -53,11 +53,12 @@ impl Shared {
         epoch: u64,
         cancel: &Cancel,
     ) -> Result<Reached> {
-        let mut left = {
-            let mut core = self.lock();
-            core.take_servers(options);
-            options.dial_options(core.dial_defaults.clone()).connect_timeout
-        };
+        let mut left = options
+            .dial_options(self.lock().dial_defaults.clone())
+            .connect_timeout;
+        let started = Instant::now();
+        self.find_servers(options, left / 2, epoch, cancel)?;
+        left = left.saturating_sub(started.elapsed());
         let mut failure = Error::argument("host", "no server is named");
         while !left.is_zero() {
             let Some(server) = self.next_server(epoch)? else {
@@ -101,6 +102,42 @@ impl Shared {
         Err(failure)
     }
 
+    /// Has the list hold the servers that the attempt may use.
+    fn find_servers(
+        &self,
+        options: &ConnectOptions,
+        timeout: Duration,
+        epoch: u64,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let moved = self.lock().redirects.begin();
+        let servers = match moved {
+            Some(servers) => Some(servers),
+            None => self.named_servers(options, timeout, cancel)?,
+        };
+        let mut core = self.lock();
+        if core.epoch != epoch {
+            return Err(Error::NotConnected);
+        }
+        if let Some(servers) = servers {
+            core.servers.set(&servers, options.order());
+        }
+        if core.servers.left() == 0 {
+            core.servers.new_round();
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "srv"))]
+    fn named_servers(
+        &self,
+        options: &ConnectOptions,
+        _timeout: Duration,
+        _cancel: &Cancel,
+    ) -> Result<Option<Vec<Server>>> {
+        Ok(Some(options.servers().to_vec()))
+    }
+
     /// The next server of the round, unless another call has taken the attempt's place.
     fn next_server(&self, epoch: u64) -> Result<Option<Server>> {
         let mut core = self.lock();
@@ -112,15 +149,6 @@ impl Shared {
 }
 
 impl Core {
-    /// Has the list of servers begin with an attempt.
-    fn take_servers(&mut self, options: &ConnectOptions) {
-        let servers = self.redirects.begin().unwrap_or(options.servers());
-        self.servers.set(servers, options.order());
-        if self.servers.left() == 0 {
-            self.servers.new_round();
-        }
-    }
-
     /// How to connect to a server.
     fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
         let set = options.proxy_setting().or(self.proxy.as_ref());

@@ -83,6 +83,8 @@ mod settings;
 mod shared;
 mod slow_callbacks;
 mod socket_handle;
+#[cfg(feature = "srv")]
+mod srv;
 mod stats;
 mod subscribing;
 #[cfg(feature = "tls")]
@@ -127,6 +129,8 @@ pub use retry::Retry;
 pub use scram::Scram;
 pub use server_list::ServerOrder;
 pub use socket_handle::SocketHandle;
+#[cfg(feature = "srv")]
+pub use srv::IntoSrv;
 pub use stats::Stats;
 #[cfg(feature = "tls")]
 pub use tls::IntoTls;

@@ -69,9 +69,9 @@ impl Redirects {
     }
 
     /// An attempt begins. Returns the servers that took the place of those of `connect`.
-    pub(super) fn begin(&mut self) -> Option<&[Server]> {
+    pub(super) fn begin(&mut self) -> Option<Vec<Server>> {
         self.offered = None;
-        self.moved.as_deref()
+        self.moved.clone()
     }
 
     /// This server could be reached.

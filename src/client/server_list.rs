@@ -112,6 +112,11 @@ impl ServerList {
         Some(entry.server.clone())
     }
 
+    #[cfg(feature = "srv")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// How many more may be tried in this round.
     pub(super) fn left(&self) -> usize {
         self.detour.len() + self.entries.iter().filter(|entry| !entry.tried).count()

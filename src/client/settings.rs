@@ -408,7 +408,10 @@ impl Core {
                 return Err(Error::NotSupported("WebSocket needs the feature `websocket`"));
             }
             #[cfg(unix)]
-            Transport::Unix if options.servers().iter().any(|server| server.path().is_none()) => {
+            Transport::Unix
+                if options.servers().is_empty()
+                    || options.servers().iter().any(|server| server.path().is_none()) =>
+            {
                 return Err(Error::argument("host", "must be the path of a unix socket"));
             }
             #[cfg(not(unix))]
@@ -432,6 +435,10 @@ impl Core {
         // Of the last attempt.
         settings.authentication = None;
         settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
+        if options.servers().is_empty() {
+            (settings.username, settings.password) = (self.username.clone(), self.password.clone());
+            settings.check()?;
+        }
         for server in options.servers() {
             (settings.username, settings.password) = self.credentials(server);
             settings.check()?;

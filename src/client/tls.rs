@@ -98,6 +98,14 @@ impl Client {
     }
 }
 
+impl TlsSettings {
+    /// Whether every server is spoken to with TLS.
+    #[cfg(feature = "srv")]
+    pub(super) fn is_set(&self) -> bool {
+        self.set.is_some()
+    }
+}
+
 impl Core {
     /// How to speak TLS with a server, if at all.
     pub(super) fn tls_for(&mut self, server: &Server) -> Option<Arc<TlsConfig>> {

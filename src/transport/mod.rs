@@ -16,6 +16,8 @@
 mod answer;
 mod cancel;
 mod dial;
+#[cfg(feature = "srv")]
+mod dns;
 mod endpoint;
 mod layer;
 mod lookup;
@@ -39,6 +41,8 @@ mod websocket;
 
 pub(crate) use cancel::Cancel;
 pub(crate) use dial::dial;
+#[cfg(feature = "srv")]
+pub(crate) use dns::{check_name, look_up_srv};
 pub(crate) use options::{Connector, DialOptions, Target};
 pub(crate) use proxy::{Proxy, ProxyKind};
 pub(crate) use socket::Socket;

@@ -39,6 +39,7 @@ mod servers;
 mod settings;
 mod sharing;
 mod sockets;
+mod srv;
 mod statements;
 mod stepping;
 mod subscribe;

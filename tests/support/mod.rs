@@ -1,4 +1,5 @@
 //! What several test programs share.
 
+pub mod name_server;
 pub mod peer;
 pub mod proxies;
