@@ -1,6 +1,6 @@
 //! What the loops do by default after each way in which a server ends a connection.
 
-use super::DisconnectReason;
+use super::{DisconnectReason, Error, TlsReason};
 
 /// How the loops go on after a connection has ended, where [`reconnect_if`](super::Client::reconnect_if) does not say
 /// otherwise.
@@ -82,7 +82,8 @@ impl DisconnectReason {
     /// Returns how the loops go on after this, if [`reconnect_if`](super::Client::reconnect_if) lets them.
     ///
     /// They always do go on, as in paho-mqtt; only how soon differs. MQTT 3 has [`Retry::Backoff`] throughout, and so
-    /// have connections that were lost. For the codes of MQTT 5.0, in CONNACK and DISCONNECT:
+    /// have connections that were lost or could not be made: also where TLS fails for good, since certificates and files
+    /// are replaced without a word. Another server of a list is tried without any delay. For the codes of MQTT 5.0, in CONNACK and DISCONNECT:
     ///
     /// | code | name | retry | [permanent](Self::is_permanent) | because |
     /// |---|---|---|---|---|
@@ -126,7 +127,8 @@ impl DisconnectReason {
     /// table at [`retry_default`](Self::retry_default).
     ///
     /// For programs that would rather stop than ask for ever. In MQTT 3: an unknown version, a refused client id, wrong
-    /// credentials, not authorized.
+    /// credentials, not authorized. With TLS: a certificate that is not accepted, of either side, unless it will be valid
+    /// later; a server that speaks TLS where we do not, or the other way round; settings that cannot be used.
     ///
     /// ```
     /// use callmq::client as mqtt;
@@ -137,8 +139,25 @@ impl DisconnectReason {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Refused(code) | Self::Server(code) => rule(code.meaning()).is_some_and(|rule| rule.2),
+            Self::Lost(Error::Tls(error)) => !passes(error.reason),
             _ => false,
         }
+    }
+}
+
+/// Whether a failure of TLS may be gone the next time, without anybody having mended it.
+fn passes(reason: TlsReason) -> bool {
+    match reason {
+        // The clock of this machine may be about to be set; a server that is just starting or stopping.
+        TlsReason::NotYetValid | TlsReason::Closed | TlsReason::Protocol => true,
+        TlsReason::UnknownIssuer
+        | TlsReason::Expired
+        | TlsReason::WrongName
+        | TlsReason::BadCertificate
+        | TlsReason::ClientCertificate
+        | TlsReason::NotTls
+        | TlsReason::TlsExpected
+        | TlsReason::Settings => false,
     }
 }
 
@@ -150,7 +169,7 @@ fn rule(code: u8) -> Option<&'static (u8, Retry, bool)> {
 mod tests {
     use super::*;
     use crate::codec::{ConnAck, Disconnect, Packet, Properties, ProtocolVersion, ReasonCode};
-    use crate::error::{DecodeError, Error};
+    use crate::error::{DecodeError, TlsError};
 
     /// What the codec takes for a CONNACK or a DISCONNECT has a line in the table, and nothing else has.
     #[test]
@@ -190,6 +209,30 @@ mod tests {
             DisconnectReason::Authentication(Error::Timeout),
         ] {
             assert_eq!((reason.retry_default(), reason.is_permanent()), (Backoff, false));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_wrong_the_next_time_too() {
+        for (reason, permanent) in [
+            (TlsReason::UnknownIssuer, true),
+            (TlsReason::WrongName, true),
+            (TlsReason::Expired, true),
+            (TlsReason::NotYetValid, false),
+            (TlsReason::BadCertificate, true),
+            (TlsReason::ClientCertificate, true),
+            (TlsReason::NotTls, true),
+            (TlsReason::TlsExpected, true),
+            (TlsReason::Settings, true),
+            (TlsReason::Closed, false),
+            (TlsReason::Protocol, false),
+        ] {
+            let lost = DisconnectReason::Lost(TlsError::new(reason, "").into());
+            assert_eq!(
+                (lost.retry_default(), lost.is_permanent()),
+                (Backoff, permanent),
+                "{reason:?}"
+            );
         }
     }
 }
