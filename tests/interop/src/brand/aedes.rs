@@ -14,10 +14,12 @@ pub(super) fn start(_: &Path, listeners: &Listeners) -> Result<Start, String> {
         "maximumPacketSize": 6000000, "responseInformation": "callmq/answers"}"#;
     let [certificate, key] = listeners.certificate();
     let settings = format!(
-        r#"{{"tcp": {}, "tls": {}, "unix": {:?}, "certificate": {certificate:?}, "key": {key:?},
+        r#"{{"tcp": {}, "tls": {}, "ws": {}, "wss": {}, "unix": {:?}, "certificate": {certificate:?}, "key": {key:?},
             "user": "{user}", "password": "{password}", "options": {options}}}"#,
         listeners.port(Way::Tcp),
         listeners.port(Way::Tls),
+        listeners.port(Way::WebSocket),
+        listeners.port(Way::SecureWebSocket),
         listeners.socket().display().to_string(),
     );
     Ok(Start {

@@ -19,6 +19,8 @@ ca_file: {:?}
 listen:
   - {{port: {}, ip: \"127.0.0.1\", module: mod_mqtt}}
   - {{port: {}, ip: \"127.0.0.1\", module: mod_mqtt, tls: true}}
+  - {{port: {}, ip: \"127.0.0.1\", module: ejabberd_http, request_handlers: {{/mqtt: mod_mqtt}}}}
+  - {{port: {}, ip: \"127.0.0.1\", module: ejabberd_http, request_handlers: {{/mqtt: mod_mqtt}}, tls: true}}
   - {{port: \"unix:{}\", module: mod_mqtt}}
 modules:
   mod_mqtt: {{}}
@@ -27,6 +29,8 @@ modules:
         listeners.ca(),
         listeners.port(Way::Tcp),
         listeners.port(Way::Tls),
+        listeners.port(Way::WebSocket),
+        listeners.port(Way::SecureWebSocket),
         listeners.socket().display(),
     );
     let (user, password) = CREDENTIALS;

@@ -52,16 +52,24 @@ impl Brand {
         }
     }
 
-    /// The ways into it that a test can take. A mosquitto that is built from source has no TLS: that needs the feature
+    /// The ways into it that a test can take. A mosquitto that is built from source has no TLS and no WebSocket: that needs the feature
     /// `brokers`, as the other brokers do.
     pub fn ways(self) -> &'static [Way] {
-        use Way::{ClientCertificate, Tcp, Tls, Unix};
+        use Way::{SecureWebSocket, Tcp, Tls, Unix, WebSocket};
         match self {
-            Self::Mosquitto if cfg!(feature = "brokers") => &[Tcp, Tls, ClientCertificate, Unix],
+            Self::Mosquitto if cfg!(feature = "brokers") => Way::ALL,
             Self::Mosquitto => &[Tcp, Unix],
             Self::Embedded => &[Tcp],
-            Self::Ejabberd | Self::Aedes => &[Tcp, Tls, Unix],
-            Self::Nats | Self::RabbitMq => &[Tcp, Tls],
+            Self::Ejabberd | Self::Aedes => &[Tcp, Tls, Unix, WebSocket, SecureWebSocket],
+            Self::Nats | Self::RabbitMq => &[Tcp, Tls, WebSocket, SecureWebSocket],
+        }
+    }
+
+    /// Where it has its WebSocket.
+    fn path(self) -> &'static str {
+        match self {
+            Self::RabbitMq => "/ws",
+            _ => "/mqtt",
         }
     }
 
@@ -94,14 +102,14 @@ impl Brand {
     pub fn start(self) -> Running {
         let start: fn(&Path, &Listeners) -> Result<Start, String> = match self {
             Self::Mosquitto => {
-                let listeners = Listeners::new();
+                let listeners = Listeners::new(self.path());
                 let broker = mosquitto::start(&listeners, self.ways());
                 let broker = broker.unwrap_or_else(|what| panic!("{}", self.missing(&what)));
                 return Running::of(self, broker, listeners);
             }
             Self::Embedded => {
                 let broker = BrokerKind::Embedded.start_with_password();
-                return Running::of(self, broker, Listeners::new());
+                return Running::of(self, broker, Listeners::new(self.path()));
             }
             Self::Ejabberd => ejabberd::start,
             Self::Aedes => aedes::start,
@@ -111,7 +119,7 @@ impl Brand {
         let mut failures = Vec::new();
         // Somebody else may take a port between our release and the broker's bind.
         for _ in 0..3 {
-            let listeners = Listeners::new();
+            let listeners = Listeners::new(self.path());
             match Service::start(&self.to_string(), |folder| start(folder, &listeners)) {
                 Ok(service) => {
                     return Running {

@@ -12,9 +12,8 @@ pub(super) fn start(listeners: &Listeners, ways: &[Way]) -> Result<Box<dyn Broke
         .line("max_inflight_messages 5")
         .line("max_keepalive 60")
         .line("max_packet_size 6000000");
-    let secure = ways.contains(&Way::Tls);
-    if secure && vendored::is(program()) {
-        return Err("the mosquitto that is built from source has no TLS".into());
+    if ways.contains(&Way::Tls) && vendored::is(program()) {
+        return Err("the mosquitto that is built from source has no TLS and no WebSocket".into());
     }
     for &way in ways {
         if way == Way::Tcp {
@@ -24,7 +23,10 @@ pub(super) fn start(listeners: &Listeners, ways: &[Way]) -> Result<Box<dyn Broke
             Way::Unix => config.line(format!("listener 0 {}", listeners.socket().display())),
             _ => config.line(format!("listener {} 127.0.0.1", listeners.port(way))),
         };
-        if matches!(way, Way::Tls | Way::ClientCertificate) {
+        if matches!(way, Way::WebSocket | Way::SecureWebSocket) {
+            config = config.line("protocol websockets");
+        }
+        if way.is_secure() {
             let [certificate, key] = listeners.certificate();
             config = config
                 .line(format!("cafile {}", listeners.ca()))

@@ -11,9 +11,13 @@ pub(super) fn start(folder: &Path, listeners: &Listeners) -> Result<Start, Strin
     let server = program("nats-server", &["/usr/sbin"])?;
     let [certificate, key] = listeners.certificate();
     let secure = format!("  tls {{\n    cert_file: {certificate:?}\n    key_file: {key:?}\n  }}\n");
-    let [plain, secure] = [(Way::Tcp, ""), (Way::Tls, &secure)].map(|(way, tls)| {
-        let own = listeners.own[usize::from(way == Way::Tls)];
-        let (name, port) = (format!("nats-{own}"), listeners.port(way));
+    let servers = [
+        ([Way::Tcp, Way::WebSocket], "", "  no_tls: true\n"),
+        ([Way::Tls, Way::SecureWebSocket], &*secure, &*secure),
+    ];
+    let [plain, secure] = servers.map(|(ways, tls, websocket)| {
+        let own = listeners.own[usize::from(ways[0].is_secure())];
+        let (name, [mqtt, ws]) = (format!("nats-{own}"), ways.map(|way| listeners.port(way)));
         let (user, password) = CREDENTIALS;
         let configuration = format!(
             "server_name: {name}
@@ -23,8 +27,11 @@ jetstream {{
   store_dir: {:?}
 }}
 mqtt {{
-  listen: \"127.0.0.1:{port}\"
+  listen: \"127.0.0.1:{mqtt}\"
 {tls}}}
+websocket {{
+  listen: \"127.0.0.1:{ws}\"
+{websocket}}}
 authorization {{
   users = [ {{user: {user}, password: {password}}} ]
 }}

@@ -1,4 +1,4 @@
-//! RabbitMQ with nothing but its plugin for MQTT, and with an Erlang port mapper of its own, which ends with it.
+//! RabbitMQ with nothing but its plugins for MQTT, and with an Erlang port mapper of its own, which ends with it.
 
 use std::path::Path;
 
@@ -22,6 +22,12 @@ ssl_options.cacertfile = {}
 ssl_options.certfile = {certificate}
 ssl_options.keyfile = {key}
 ssl_options.verify = verify_none
+web_mqtt.tcp.ip = 127.0.0.1
+web_mqtt.tcp.port = {}
+web_mqtt.ssl.ip = 127.0.0.1
+web_mqtt.ssl.port = {}
+web_mqtt.ssl.certfile = {certificate}
+web_mqtt.ssl.keyfile = {key}
 mqtt.allow_anonymous = false
 default_user = {user}
 default_pass = {password}
@@ -32,6 +38,8 @@ log.file = false
         listeners.port(Way::Tcp),
         listeners.port(Way::Tls),
         listeners.ca(),
+        listeners.port(Way::WebSocket),
+        listeners.port(Way::SecureWebSocket),
     );
     let own = folder.display();
     let [mapper, distribution] = listeners.own;
@@ -57,7 +65,7 @@ log.file = false
             ("RABBITMQ_PID_FILE", format!("{own}/pid")),
             (
                 "RABBITMQ_ENABLED_PLUGINS_FILE",
-                write(folder, "plugins", "[rabbitmq_mqtt].\n"),
+                write(folder, "plugins", "[rabbitmq_mqtt,rabbitmq_web_mqtt].\n"),
             ),
             (
                 "RABBITMQ_CONFIG_FILE",

@@ -17,10 +17,24 @@ pub enum Way {
     /// TLS, and the broker wants a certificate of the client.
     ClientCertificate,
     Unix,
+    WebSocket,
+    SecureWebSocket,
 }
 
 impl Way {
-    pub const ALL: &[Self] = &[Self::Tcp, Self::Tls, Self::ClientCertificate, Self::Unix];
+    pub const ALL: &[Self] = &[
+        Self::Tcp,
+        Self::Tls,
+        Self::ClientCertificate,
+        Self::Unix,
+        Self::WebSocket,
+        Self::SecureWebSocket,
+    ];
+
+    /// Whether it goes through TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::ClientCertificate | Self::SecureWebSocket)
+    }
 }
 
 impl fmt::Display for Way {
@@ -30,6 +44,8 @@ impl fmt::Display for Way {
             Self::Tls => "TLS",
             Self::ClientCertificate => "TLS+cert",
             Self::Unix => "unix",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
         })
     }
 }
@@ -40,6 +56,8 @@ pub(super) struct Listeners {
     ports: [u16; Way::ALL.len()],
     /// Ports that the broker needs for itself.
     pub(super) own: [u16; 2],
+    /// Where the broker has its WebSocket.
+    path: &'static str,
     folder: Folder,
     /// Whose certificate the broker shows, and wants to see.
     authority: Authority,
@@ -47,7 +65,7 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(path: &'static str) -> Self {
         let (folder, authority) = (Folder::new(), Authority::new("Test CA"));
         let server = authority.issue(&["localhost", "127.0.0.1"]);
         folder.file("ca.pem", &authority.pem);
@@ -57,6 +75,7 @@ impl Listeners {
         Self {
             ports: std::array::from_fn(|_| free_port()),
             own: std::array::from_fn(|_| free_port()),
+            path,
             client: authority.issue(&["client"]),
             folder,
             authority,
@@ -80,43 +99,45 @@ impl Listeners {
 
     /// The CA's certificate.
     pub(super) fn ca(&self) -> String {
-        self.path("ca.pem")
+        self.file("ca.pem")
     }
 
     /// The server's certificate, and its key.
     pub(super) fn certificate(&self) -> [String; 2] {
-        [self.path("server.pem"), self.path("server.key")]
+        [self.file("server.pem"), self.file("server.key")]
     }
 
     /// Both in one file.
     pub(super) fn key_and_certificate(&self) -> String {
-        self.path("both.pem")
+        self.file("both.pem")
     }
 
-    fn path(&self, name: &str) -> String {
+    fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
     /// What `connect` takes.
     pub(super) fn target(&self, way: Way) -> ConnectOptions {
-        let port = self.port(way);
+        let (port, path) = (self.port(way), self.path);
         match way {
             Way::Tcp => ConnectOptions::new(("127.0.0.1", port)),
             Way::Tls | Way::ClientCertificate => ConnectOptions::new(format!("mqtts://127.0.0.1:{port}")),
             Way::Unix => ConnectOptions::unix(self.socket()),
+            Way::WebSocket => ConnectOptions::new(format!("ws://127.0.0.1:{port}{path}")),
+            Way::SecureWebSocket => ConnectOptions::new(format!("wss://127.0.0.1:{port}{path}")),
         }
     }
 
     /// Gives a client the certificates that the way needs.
     pub(super) fn equip(&self, client: &Client, way: Way) {
-        let trusting = TlsOptions::new().ca_pem(self.authority.pem.as_str());
-        let options = match way {
-            Way::Tcp | Way::Unix => return,
-            Way::Tls => trusting,
-            Way::ClientCertificate => {
-                trusting.client_certificate_pem(self.client.certificate.as_str(), self.client.key.as_str())
-            }
-        };
+        if !way.is_secure() {
+            return;
+        }
+        let mut options = TlsOptions::new().ca_pem(self.authority.pem.as_str());
+        if way == Way::ClientCertificate {
+            let Identity { certificate, key } = &self.client;
+            options = options.client_certificate_pem(certificate.as_str(), key.as_str());
+        }
         client.tls_set(options).expect("the certificates are good");
     }
 }

@@ -2,6 +2,7 @@
 
 use callmq::client::ProtocolVersion::{self, V5, V31, V311};
 use interop::Brand::{self, Aedes, Ejabberd, Embedded, Mosquitto, Nats, RabbitMq};
+use interop::Way::{self, SecureWebSocket, WebSocket};
 
 use crate::Column;
 
@@ -9,6 +10,8 @@ use crate::Column;
 pub struct Known {
     pub brand: Brand,
     pub versions: &'static [ProtocolVersion],
+    /// By which ways in.
+    pub ways: &'static [Way],
     pub check: &'static str,
     /// What the check then says; another failure is not this one.
     pub says: &'static str,
@@ -29,6 +32,7 @@ const fn always(
     Known {
         brand,
         versions,
+        ways: Way::ALL,
         check,
         says,
         why,
@@ -49,6 +53,14 @@ const fn now_and_then(
     known
 }
 
+impl Known {
+    /// Only by these ways in.
+    const fn over(mut self, ways: &'static [Way]) -> Self {
+        self.ways = ways;
+        self
+    }
+}
+
 const V3: &[ProtocolVersion] = &[V31, V311];
 
 #[rustfmt::skip]
@@ -62,6 +74,9 @@ static KNOWN: &[Known] = &[
         "with max_inflight_messages below the client's window, takes later messages before those that wait there"),
     now_and_then(Mosquitto, &[V5], "receive maximum of the client", "at once, and 2 are allowed",
         "sends more than the client has allowed"),
+
+    now_and_then(Mosquitto, &[V5], "5 MB", "not within",
+        "sends large messages over WebSocket a little at a time (eclipse-mosquitto/mosquitto#2252)").over(&[WebSocket, SecureWebSocket]),
 
     // callmq::testing::Broker
     always(Embedded, &[V5], "maximum packet of the server", "is no limit",
@@ -124,6 +139,8 @@ static KNOWN: &[Known] = &[
         "grants QoS 1, and answers PUBLISH of QoS 2 with PUBACK"),
     always(RabbitMq, V3, "$ topics", "hidden",
         "lets a wildcard in front match them"),
+    always(RabbitMq, V3, "wrong password", "closed by the server with code 1002",
+        "closes a WebSocket without a CONNACK").over(&[WebSocket, SecureWebSocket]),
 ];
 
 /// The known fault of a broker in a check.
