@@ -146,6 +146,9 @@ static KNOWN: &[Known] = &[
 /// The known fault of a broker in a check.
 pub fn of(brand: Brand, column: Column, check: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| {
-        known.brand == brand && known.check == check && known.versions.contains(&column.version)
+        known.brand == brand
+            && known.check == check
+            && known.versions.contains(&column.version)
+            && known.ways.contains(&column.way)
     })
 }
