@@ -36,6 +36,8 @@ pub(crate) struct Args {
     pub(crate) seconds: Duration,
     pub(crate) clients: usize,
     pub(crate) timeout: Duration,
+    /// In `conn` and `rtt` the calls drive; no loop is started.
+    pub(crate) calls_drive: bool,
 }
 
 impl Job {
@@ -85,6 +87,7 @@ impl Args {
             seconds: Duration::from_secs(10),
             clients: 200,
             timeout: Duration::from_secs(60),
+            calls_drive: false,
         };
         let mut job = None;
         while let Some(arg) = parser.next()? {
@@ -109,6 +112,7 @@ impl Args {
                 "secs" => args.seconds = seconds(value)?,
                 "clients" => args.clients = value.parse()?,
                 "timeout" => args.timeout = seconds(value)?,
+                "loop" => args.calls_drive = value == "caller",
                 // Meant for drivers of other clients.
                 _ => {}
             }

@@ -10,6 +10,8 @@
 //! | `rtt` | N round trips: a message on `req`, one on `resp` comes back |
 //! | `conn` | N times: make a client, connect, wait for the CONNACK, disconnect, drop |
 //! | `idle` | memory and wake-ups of one idle client, then of K |
+//!
+//! With `--loop caller` no loop is started in `rtt` and `conn`: the calling thread drives.
 
 mod args;
 mod measure;
@@ -50,7 +52,7 @@ fn fail(message: &str) -> ! {
     process::exit(1);
 }
 
-/// A client of the default settings, its loop running and its connection accepted.
+/// A client of the default settings, its connection accepted; its loop runs, unless the calls of the job are to drive.
 fn connected(args: &Args, number: usize) -> Result<Client> {
     let client = Client::builder(format!("callmq-{number}"))
         .offline_queue(OfflineQueue {
@@ -62,7 +64,9 @@ fn connected(args: &Args, number: usize) -> Result<Client> {
     if args.inflight > 0 {
         client.max_inflight_messages_set(args.inflight)?;
     }
-    client.loop_start()?;
+    if !args.calls_drive || !matches!(args.job, Job::Connect | Job::RoundTrip) {
+        client.loop_start()?;
+    }
     client.connect((args.host.as_str(), args.port))?;
     client.wait_for_connect(args.timeout)?;
     Ok(client)
@@ -164,7 +168,16 @@ fn round_trip(args: &Args) -> Result<()> {
     let trip = || -> Result<Duration> {
         let start = Instant::now();
         client.publish("req", payload.as_slice())?;
-        let arrival = arrivals.recv_timeout(args.timeout).map_err(|_| Error::Timeout)?;
+        let arrival = if args.calls_drive {
+            loop {
+                client.loop_once(args.timeout)?;
+                if let Ok(arrival) = arrivals.try_recv() {
+                    break arrival;
+                }
+            }
+        } else {
+            arrivals.recv_timeout(args.timeout).map_err(|_| Error::Timeout)?
+        };
         Ok(arrival.saturating_duration_since(start))
     };
     for _ in 0..args.n / 10 {
@@ -186,7 +199,9 @@ fn connect(args: &Args) -> Result<()> {
     for _ in 0..args.n {
         let client = connected(args, 0)?;
         client.disconnect()?;
-        client.loop_stop()?;
+        if !args.calls_drive {
+            client.loop_stop()?;
+        }
     }
     let measured = meter.stop();
     Report::new(args, &measured)
