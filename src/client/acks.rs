@@ -3,8 +3,8 @@
 //! The driver does that when its batch is through. Where a callback holds it up before, the keep-alive thread does it in
 //! its place: what was handed out does not wait for what comes behind it.
 
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::guard;
@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// What the driver has noted. It alone adds; the rest is done under the lock of the core.
 #[derive(Debug)]
 pub(super) struct Acks {
-    tickets: [[AtomicU64; 2]; ROOM],
+    /// Exist once there was something to note.
+    tickets: OnceLock<Box<[[AtomicU64; 2]; ROOM]>>,
     count: AtomicUsize,
     /// The keep-alive thread is to look after them.
     watched: AtomicBool,
@@ -29,7 +30,7 @@ pub(super) struct Acks {
 impl Acks {
     pub(super) fn new() -> Self {
         Self {
-            tickets: [const { [const { AtomicU64::new(0) }; 2] }; ROOM],
+            tickets: OnceLock::new(),
             count: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
         }
@@ -47,7 +48,7 @@ impl Acks {
     /// Notes a message; there must be room. Only the driver does this.
     pub(super) fn push(&self, ticket: AckTicket) {
         let count = self.count.load(Ordering::Relaxed);
-        if let Some(place) = self.tickets.get(count) {
+        if let Some(place) = self.tickets.get_or_init(empty).get(count) {
             for (place, word) in place.iter().zip(ticket.to_words()) {
                 place.store(word, Ordering::Relaxed);
             }
@@ -58,7 +59,8 @@ impl Acks {
 
     /// What is noted.
     fn tickets(&self) -> impl Iterator<Item = AckTicket> {
-        let noted = self.tickets.iter().take(self.len());
+        let noted = self.tickets.get().into_iter().flat_map(|tickets| tickets.iter());
+        let noted = noted.take(self.len());
         noted.map(|place| AckTicket::from_words(place.each_ref().map(|word| word.load(Ordering::Relaxed))))
     }
 
@@ -66,6 +68,13 @@ impl Acks {
     pub(super) fn clear(&self) {
         self.count.store(0, Ordering::Release);
     }
+}
+
+/// Made on the stack, which is not to be deep wherever something is noted.
+#[cold]
+#[inline(never)]
+fn empty() -> Box<[[AtomicU64; 2]; ROOM]> {
+    Box::new([const { [const { AtomicU64::new(0) }; 2] }; ROOM])
 }
 
 impl Shared {

@@ -11,14 +11,12 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::{Decoder, Packet, PlainMessage, Publish, ShortAck};
 use crate::error::DecodeError;
 
-/// The size of the first buffer. The next one is twice as large when a read fills it ..
-const SMALL: usize = 4 * 1024;
+/// The size of the first buffer, and of the smallest: an idle client holds it. The next one is four times as large when
+/// a read fills it ..
+const SMALL: usize = 512;
 
 /// .. up to this size. Only a packet that does not fit needs a larger one.
 const LARGE: usize = 64 * 1024;
-
-/// Who keeps messages keeps buffers: they are as large as the reads then, but not smaller than this.
-const LEAST: usize = 512;
 
 /// After so many reads that a quarter of the buffer had been enough for, the next one is half as large.
 const SMALL_READS: u8 = 64;
@@ -132,7 +130,8 @@ impl Input {
             // The application has kept a message.
             Err(shared) => {
                 let enough = 2 * (waiting.len() + self.last_read);
-                size = size.min(enough.next_power_of_two().max(LEAST));
+                // Who keeps messages keeps buffers.
+                size = size.min(enough.next_power_of_two().max(SMALL));
                 shared
             }
         };
@@ -147,7 +146,12 @@ impl Input {
         let size = self.buffer.len();
         if self.waiting.len() > size / 2 || self.filled && size < LARGE {
             self.small_reads = 0;
-            (size * 2).max(SMALL)
+            let larger = if size < LARGE {
+                LARGE.min(4 * size)
+            } else {
+                2 * size
+            };
+            larger.max(SMALL)
         } else if self.small_reads >= SMALL_READS && size > SMALL {
             self.small_reads = 0;
             size / 2
@@ -241,7 +245,7 @@ mod tests {
         received(&mut input, &publish(&[1; 64]).repeat(5_000), usize::MAX, false);
         assert_eq!(input.buffer.len(), LARGE);
         received(&mut input, &publish(&[1; 64]).repeat(100), 67, true);
-        assert_eq!(input.buffer.len(), LEAST);
+        assert_eq!(input.buffer.len(), SMALL);
     }
 
     #[test]
@@ -274,7 +278,8 @@ mod tests {
                 .unwrap();
             assert!(input.decode(&mut decoder).unwrap().is_none());
         }
-        assert_eq!(input.buffer.len(), SMALL);
+        // As much as came, and some more.
+        assert_eq!(input.buffer.len(), 4 * SMALL);
     }
 
     #[test]

@@ -226,11 +226,7 @@ fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<
     while !bytes.is_empty() {
         let result = match bytes.as_slice() {
             Some(slice) => socket.write(slice),
-            None => {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let filled = bytes.io_slices(&mut slices);
-                socket.write_vectored(&slices[..filled])
-            }
+            None => write_slices(socket, bytes),
         };
         match result {
             Ok(0) => return (count, Err(io::ErrorKind::WriteZero.into())),
@@ -242,4 +238,12 @@ fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<
         }
     }
     (count, Ok(()))
+}
+
+/// Writes what is in several pieces. Not part of the caller's stack frame, which would be large.
+#[inline(never)]
+fn write_slices(socket: &Socket, bytes: &OutBuffer) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let filled = bytes.io_slices(&mut slices);
+    socket.write_vectored(&slices[..filled])
 }

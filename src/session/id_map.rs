@@ -85,23 +85,25 @@ impl<V> IdMap<V> {
 
     /// Takes everything out.
     pub(super) fn drain(&mut self) -> Vec<(PacketId, V)> {
-        let pages = std::mem::take(&mut self.pages);
+        let mut pages = std::mem::take(&mut self.pages);
+        let mut drained = Vec::with_capacity(self.len);
         self.len = 0;
-        pages
-            .into_iter()
-            .enumerate()
-            .filter_map(|(number, page)| Some((number, page?)))
-            .flat_map(|(number, page)| {
-                page.values
-                    .into_iter()
-                    .enumerate()
-                    .filter_map(move |(place, value)| Some((joined(number, place)?, value?)))
-            })
-            .collect()
+        for (number, page) in pages.iter_mut().enumerate() {
+            // One by one: a page is large for the stack.
+            let values = page.iter_mut().flat_map(|page| page.values.iter_mut());
+            let taken = values
+                .enumerate()
+                .filter_map(|(place, value)| Some((joined(number, place)?, value.take()?)));
+            drained.extend(taken);
+        }
+        drained
     }
 }
 
 impl<V> Page<V> {
+    /// It is made on the stack: that this is deep then is not to be the case wherever a value is inserted.
+    #[cold]
+    #[inline(never)]
     fn empty() -> Box<Self> {
         Box::new(Self {
             values: [const { None }; PAGE],
