@@ -273,12 +273,11 @@ impl Shared {
                 core.accepted_at = Some(self.now());
                 core.last_reason = None;
                 core.first_connection = false;
-                self.notify(&core);
             }
             let client_id = core.session.settings.client_id.clone();
             let lost = core.session.lost();
             let due = core.guard_due();
-            drop(core);
+            self.unlock_and_notify(core);
             log::info!(target: "callmq", "{client_id}: connected");
             if lost.sent_again > 0 {
                 let count = lost.sent_again;

@@ -341,6 +341,9 @@ impl Shared {
         if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
             return self.flush(core);
         }
+        if core.stop {
+            return core;
+        }
         if core.driver_waits && core.loops_waiting > 0 {
             // That one goes first.
             return core;
@@ -464,7 +467,10 @@ impl Shared {
             if core.happenings.is_empty() && driver.batch.is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
             }
-            self.notify(&core);
+            if core.session.link() != Link::Settling {
+                self.unlock_and_notify(core);
+            }
+            // Of a CONNACK those who wait are told when its callback is due, see `tell_connack`.
             return handled;
         }
         count > 0

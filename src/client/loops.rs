@@ -466,7 +466,7 @@ impl Shared {
         }
         self.interrupt();
         self.notify(core);
-        self.wake_now();
+        self.wake();
     }
 
     /// The last handle of the user is gone: sends what was accepted, says DISCONNECT, ends the loop.

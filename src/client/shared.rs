@@ -129,8 +129,8 @@ pub(crate) struct Core {
     pub(super) writing: Writing,
     /// When the keep-alive thread acknowledges what waits behind a callback.
     pub(super) acks_due: Option<Instant>,
-    /// Threads that wait for `Shared::changed`.
-    pub(super) waiters: usize,
+    /// Somebody waits for `Shared::changed`, and was not told of a change since.
+    pub(super) awaited: Cell<bool>,
     /// Somebody waits for `Shared::room`.
     pub(super) room_wanted: Cell<bool>,
     /// The topic that was checked last: publishers repeat themselves.
@@ -312,7 +312,7 @@ impl Shared {
                     stalled: false,
                 },
                 acks_due: None,
-                waiters: 0,
+                awaited: Cell::new(false),
                 room_wanted: Cell::new(false),
                 checked_topic: String::new(),
                 loops_waiting: 0,
@@ -415,9 +415,19 @@ impl Shared {
         }
     }
 
+    /// As [`notify`](Self::notify), but gives the lock back first: who is woken would run into it.
+    pub(super) fn unlock_and_notify(&self, core: MutexGuard<'_, Core>) {
+        let awaited = core.awaited.take();
+        self.notify(&core);
+        drop(core);
+        if awaited {
+            self.changed.notify_all();
+        }
+    }
+
     /// Tells those that wait on the condition variable to look again; a system call, so only if there are any.
     pub(super) fn notify_waiters(&self, core: &Core) {
-        if core.waiters > 0 {
+        if core.awaited.take() {
             self.changed.notify_all();
         }
     }
@@ -426,11 +436,11 @@ impl Shared {
     /// again and again.
     pub(super) fn wait<'a>(
         &'a self,
-        mut core: MutexGuard<'a, Core>,
+        core: MutexGuard<'a, Core>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, Core> {
-        core.waiters += 1;
-        let mut core = match deadline {
+        core.awaited.set(true);
+        match deadline {
             None => self.changed.wait(core).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let mut wait = deadline.saturating_duration_since(self.now());
@@ -442,9 +452,7 @@ impl Shared {
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }
-        };
-        core.waiters -= 1;
-        core
+        }
     }
 
     /// Waits until `ready` answers. Drives the loop itself where nobody else does.
