@@ -89,7 +89,8 @@ impl ConnectOptions {
 
     pub(super) fn empty() -> Self {
         Self {
-            servers: Vec::new(),
+            // Nearly always there is one.
+            servers: Vec::with_capacity(1),
             #[cfg(feature = "srv")]
             srv: None,
             keep_alive: None,

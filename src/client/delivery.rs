@@ -134,11 +134,11 @@ impl Shared {
         if senders.is_empty() {
             self.handed_out(driver, ticket);
         } else {
-            driver.waiting = Some(Waiting {
+            driver.waiting = Some(Box::new(Waiting {
                 message,
                 senders,
                 ticket,
-            });
+            }));
         }
     }
 

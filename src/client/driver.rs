@@ -70,7 +70,7 @@ pub(crate) struct Driver {
     /// The application acknowledges.
     pub(super) manual_ack: bool,
     /// A channel has no room for this message: nothing more is handed out or read until it has.
-    pub(super) waiting: Option<Waiting>,
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Default for Driver {

@@ -7,7 +7,8 @@ use crate::topic::TopicName;
 /// Names of the last messages. A name has one place, chosen by its bytes; the next name for that place replaces it.
 #[derive(Debug, Default)]
 pub(super) struct TopicCache {
-    names: [Option<(Ends, TopicName)>; PLACES],
+    /// Empty until the first name comes: who only publishes needs none.
+    names: Vec<Option<(Ends, TopicName)>>,
 }
 
 impl TopicCache {
@@ -15,7 +16,7 @@ impl TopicCache {
     #[inline]
     pub(super) fn known(&self, bytes: &[u8]) -> Option<TopicName> {
         let ends = Ends::of(bytes);
-        match &self.names[ends.place()] {
+        match self.names.get(ends.place())? {
             Some((known, name)) if *known == ends && (ends.is_all() || name.as_str().as_bytes() == bytes) => {
                 Some(name.clone())
             }
@@ -34,6 +35,7 @@ impl TopicCache {
         let name = TopicName::from_checked(text);
         if (1..=LONGEST).contains(&bytes.len()) {
             let ends = Ends::of(bytes);
+            self.names.resize_with(PLACES, || None);
             self.names[ends.place()] = Some((ends, name.clone()));
         }
         Ok(name)
