@@ -81,6 +81,7 @@ mod server_list;
 mod session_settings;
 mod settings;
 mod shared;
+mod sleeping;
 mod slow_callbacks;
 mod socket_handle;
 #[cfg(feature = "srv")]
