@@ -37,33 +37,28 @@ pub(crate) type ReconnectIf = dyn FnMut(&Client, &super::DisconnectReason, u32) 
 
 /// The place of one closure.
 pub(crate) struct Slot<F: ?Sized> {
-    place: Mutex<Place<F>>,
+    closure: Mutex<Option<Box<F>>>,
     set: AtomicBool,
     /// Counts the closures that were set, so that one that comes back from running sees whether it was replaced. Changes
     /// under the lock.
     generation: AtomicU64,
     /// Signals that the closure is back, or replaced.
     back: Condvar,
-}
-
-struct Place<F: ?Sized> {
-    /// `None` if there is none, or while it runs.
-    closure: Option<Box<F>>,
-    /// Threads that wait for `back`: to signal is a system call, whether or not anybody waits.
-    waiters: u32,
+    /// A thread waits for that, and was not told since: to signal is a system call. Changes under the lock.
+    awaited: AtomicBool,
 }
 
 impl<F: ?Sized> Slot<F> {
-    fn place(&self) -> MutexGuard<'_, Place<F>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Option<Box<F>>> {
+        self.closure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, closure: Box<F>) {
         let previous = {
-            let mut place = self.place();
+            let mut kept = self.kept();
             self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(true, Ordering::Release);
-            place.closure.replace(closure)
+            kept.replace(closure)
         };
         self.back.notify_all();
         // Dropped without the lock: what it captured may call back into the client.
@@ -72,10 +67,10 @@ impl<F: ?Sized> Slot<F> {
 
     pub(crate) fn clear(&self) {
         let previous = {
-            let mut place = self.place();
+            let mut kept = self.kept();
             self.generation.fetch_add(1, Ordering::AcqRel);
             self.set.store(false, Ordering::Release);
-            place.closure.take()
+            kept.take()
         };
         self.back.notify_all();
         drop(previous);
@@ -106,11 +101,11 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return None;
         }
-        self.take(self.place())
+        self.take(self.kept())
     }
 
-    fn take(&self, mut place: MutexGuard<'_, Place<F>>) -> Option<Held<'_, F>> {
-        let closure = Some(place.closure.take()?);
+    fn take(&self, mut kept: MutexGuard<'_, Option<Box<F>>>) -> Option<Held<'_, F>> {
+        let closure = Some(kept.take()?);
         Some(Held {
             slot: self,
             closure,
@@ -127,14 +122,13 @@ impl<F: ?Sized> Slot<F> {
         if !self.is_set() {
             return Ok(());
         }
-        let mut place = self.place();
+        let mut kept = self.kept();
         let waits = IN_TURN.get() == 0;
-        while waits && place.closure.is_none() && self.is_set() {
-            place.waiters += 1;
-            place = self.back.wait(place).unwrap_or_else(PoisonError::into_inner);
-            place.waiters -= 1;
+        while waits && kept.is_none() && self.is_set() {
+            self.awaited.store(true, Ordering::Relaxed);
+            kept = self.back.wait(kept).unwrap_or_else(PoisonError::into_inner);
         }
-        let Some(mut held) = self.take(place) else {
+        let Some(mut held) = self.take(kept) else {
             return Ok(());
         };
         IN_TURN.set(IN_TURN.get() + 1);
@@ -179,16 +173,16 @@ impl<F: ?Sized> Drop for Held<'_, F> {
         let Some(closure) = self.closure.take() else {
             return;
         };
-        let mut place = self.slot.place();
+        let mut kept = self.slot.kept();
         if self.is_current() {
-            place.closure = Some(closure);
-            let awaited = place.waiters > 0;
-            drop(place);
+            *kept = Some(closure);
+            let awaited = self.slot.awaited.swap(false, Ordering::Relaxed);
+            drop(kept);
             if awaited {
-                self.slot.back.notify_one();
+                self.slot.back.notify_all();
             }
         } else {
-            drop(place);
+            drop(kept);
             // Replaced while it was out.
             let _ = guarded("callback", || {
                 drop(closure);
@@ -201,13 +195,11 @@ impl<F: ?Sized> Drop for Held<'_, F> {
 impl<F: ?Sized> Default for Slot<F> {
     fn default() -> Self {
         Self {
-            place: Mutex::new(Place {
-                closure: None,
-                waiters: 0,
-            }),
+            closure: Mutex::new(None),
             set: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             back: Condvar::new(),
+            awaited: AtomicBool::new(false),
         }
     }
 }
