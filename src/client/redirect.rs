@@ -232,6 +232,18 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn the_path_of_a_websocket_and_the_credentials_go_along() {
+        let mut redirects = Redirects::default();
+        redirects.reached(&"ws://me:secret@h/path?x".parse().unwrap());
+        let redirect = Redirect::new(ReasonCode::USE_ANOTHER_SERVER, "other:81", redirects.scheme).unwrap();
+        let servers = redirects.follow(redirect);
+        assert_eq!(servers[0].to_string(), "ws://other:81/path");
+        assert_eq!(servers[0].ws_path.as_deref(), Some("/path?x"));
+        assert_eq!(servers[0].username.as_deref(), Some("me"));
+    }
+
     #[test]
     fn what_is_not_understood_is_passed_over() {
         for reference in [

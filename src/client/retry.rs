@@ -1,6 +1,6 @@
 //! What the loops do by default after each way in which a server ends a connection.
 
-use super::{DisconnectReason, Error, TlsReason};
+use super::{DisconnectReason, Error, TlsReason, WebSocketReason};
 
 /// How the loops go on after a connection has ended, where [`reconnect_if`](super::Client::reconnect_if) does not say
 /// otherwise.
@@ -128,7 +128,9 @@ impl DisconnectReason {
     ///
     /// For programs that would rather stop than ask for ever. In MQTT 3: an unknown version, a refused client id, wrong
     /// credentials, not authorized. With TLS: a certificate that is not accepted, of either side, unless it will be valid
-    /// later; a server that speaks TLS where we do not, or the other way round; settings that cannot be used.
+    /// later; a server that speaks TLS where we do not, or the other way round; settings that cannot be used. With WebSocket:
+    /// an upgrade that is refused with a status of 300 to 499, unless that is about time (408, 425, 429); a server that speaks
+    /// no HTTP, or not for MQTT.
     ///
     /// ```
     /// use callmq::client as mqtt;
@@ -140,6 +142,13 @@ impl DisconnectReason {
         match self {
             Self::Refused(code) | Self::Server(code) => rule(code.meaning()).is_some_and(|rule| rule.2),
             Self::Lost(Error::Tls(error)) => !passes(error.reason),
+            Self::Lost(Error::WebSocket(error)) => match error.reason {
+                WebSocketReason::Refused(status) => {
+                    (300..500).contains(&status) && !matches!(status, 408 | 425 | 429)
+                }
+                WebSocketReason::NotHttp | WebSocketReason::SubProtocol => true,
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -169,7 +178,7 @@ fn rule(code: u8) -> Option<&'static (u8, Retry, bool)> {
 mod tests {
     use super::*;
     use crate::codec::{ConnAck, Disconnect, Packet, Properties, ProtocolVersion, ReasonCode};
-    use crate::error::{DecodeError, TlsError};
+    use crate::error::{DecodeError, TlsError, WebSocketError};
 
     /// What the codec takes for a CONNACK or a DISCONNECT has a line in the table, and nothing else has.
     #[test]
@@ -209,6 +218,29 @@ mod tests {
             DisconnectReason::Authentication(Error::Timeout),
         ] {
             assert_eq!((reason.retry_default(), reason.is_permanent()), (Backoff, false));
+        }
+    }
+
+    #[test]
+    fn an_upgrade_that_is_refused_for_good_is_refused_the_next_time_too() {
+        for (reason, permanent) in [
+            (WebSocketReason::Refused(302), true),
+            (WebSocketReason::Refused(401), true),
+            (WebSocketReason::Refused(404), true),
+            (WebSocketReason::Refused(429), false),
+            (WebSocketReason::Refused(503), false),
+            (WebSocketReason::Refused(200), false),
+            (WebSocketReason::NotHttp, true),
+            (WebSocketReason::SubProtocol, true),
+            (WebSocketReason::HandshakeEnded, false),
+            (WebSocketReason::Closed(1008), false),
+        ] {
+            let lost = DisconnectReason::Lost(WebSocketError::new(reason, "").into());
+            assert_eq!(
+                (lost.retry_default(), lost.is_permanent()),
+                (Backoff, permanent),
+                "{reason:?}"
+            );
         }
     }
 

@@ -41,7 +41,10 @@ pub enum WebSocketReason {
 }
 
 impl WebSocketError {
-    #[cfg_attr(not(feature = "websocket"), expect(dead_code))]
+    #[cfg_attr(
+        not(feature = "websocket"),
+        allow(dead_code, reason = "tests have it all the same")
+    )]
     pub(crate) fn new(reason: WebSocketReason, text: impl Into<Arc<str>>) -> Self {
         Self {
             reason,
