@@ -4,8 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
+use interop::mosquitto::{Config, free_port};
 use interop::program::{Program, example};
-use interop::{BrokerKind, on_each_broker};
+use interop::{Broker, BrokerKind, on_each_broker};
 
 /// Runs an example against a broker of its own. Returns what it printed.
 fn printed(kind: BrokerKind, name: &str) -> String {
@@ -86,4 +87,43 @@ fn will_delay(kind: BrokerKind) {
             "the will came after the delay of 2 s: true",
         ]
     );
+}
+
+/// mosquitto knows no clusters: its two listeners stand for two nodes that share their sessions. Both end, and come back,
+/// while the workers work.
+#[test]
+fn cluster_workers() {
+    const WALLS: usize = 150;
+    let second = free_port();
+    let mut broker = Config::default()
+        .line("persistence true")
+        .line(format!("listener {second} 127.0.0.1"))
+        .start();
+    let first = broker.port();
+    let mut command = Command::new(example("cluster_workers"));
+    command
+        .env("MQTT_SERVERS", format!("127.0.0.1:{first},127.0.0.1:{second}"))
+        .arg(WALLS.to_string());
+    let program = Program::start(&mut command, first, Vec::new());
+    broker.wait_for_log("Sending PUBLISH to painter-2");
+    broker.restart();
+    let outcome = program.wait(Duration::from_secs(120));
+    let text = outcome.stdout;
+    assert!(
+        outcome.status.success(),
+        "{}\n{text}{}\nthe broker's log:\n{}",
+        outcome.status,
+        outcome.stderr,
+        broker.log().join("\n")
+    );
+    for wall in 0..WALLS {
+        assert!(text.contains(&format!(" paints wall {wall}\n")), "{wall}: {text}");
+    }
+    for painter in ["painter-0", "painter-1", "painter-2"] {
+        assert!(text.contains(&format!("{painter} paints ")), "{text}");
+        let subscribed = format!("{painter} subscribes to $share/painters/callmq/examples/walls/+: ");
+        assert!(text.contains(&subscribed), "{text}");
+        assert_eq!(text.matches(&format!("{painter} is at ")).count(), 2, "{text}");
+    }
+    assert!(text.contains(&format!("\n{WALLS} walls painted, ")), "{text}");
 }
