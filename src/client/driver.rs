@@ -14,10 +14,11 @@ use mio::{Events, Poll, Token};
 use super::delivery::Waiting;
 use super::filters::FilterSlot;
 use super::input::Input;
-use super::shared::{Closing, Core, Happening, Shared};
+use super::packets::{Failed, handle_packets};
+use super::shared::{Core, Happening, Shared};
 use super::{DisconnectReason, Message};
-use crate::codec::{Decoder, Packet, PacketType, ProtocolVersion, ReasonCode};
-use crate::error::{DecodeError, Error, Result, TlsError, TlsReason};
+use crate::codec::{Decoder, ProtocolVersion, ReasonCode};
+use crate::error::{Error, Result, TlsError, TlsReason};
 use crate::session::{Event, Link, TimedOut};
 use crate::transport::Socket;
 
@@ -26,11 +27,6 @@ const WAKER: Token = Token(0);
 
 /// At most this many packets are handled under one lock.
 const BATCH: usize = 256;
-
-/// The types of packets that come in runs.
-const PUBLISH: u8 = PacketType::Publish as u8;
-const PUBACK: u8 = PacketType::PubAck as u8;
-const PUBCOMP: u8 = PacketType::PubComp as u8;
 
 /// How an alert of TLS begins: its type, and the major version.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
@@ -43,8 +39,8 @@ pub(crate) struct Driver {
     /// The connection that the fields below belong to.
     epoch: u64,
     socket: Option<Arc<Socket>>,
-    decoder: Decoder,
-    input: Input,
+    pub(super) decoder: Decoder,
+    pub(super) input: Input,
     /// The socket may have something to read.
     readable: bool,
     /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
@@ -53,7 +49,7 @@ pub(crate) struct Driver {
     /// The last read brought nothing, though there is more: a layer meets much that is not for us.
     fruitless: bool,
     /// The input may hold another complete packet.
-    undecoded: bool,
+    pub(super) undecoded: bool,
     /// Nothing has come over this connection yet.
     unanswered: bool,
     /// What is being handed out.
@@ -236,12 +232,6 @@ impl Driver {
 pub(super) fn token(epoch: u64) -> Token {
     // Never that of the waker: the first epoch is 1.
     Token(usize::try_from(epoch).unwrap_or(usize::MAX).max(1))
-}
-
-/// Why the peer's bytes end the connection.
-enum Failed {
-    Decode(DecodeError),
-    Session(DecodeError),
 }
 
 impl Shared {
@@ -482,71 +472,6 @@ impl Shared {
             drop(core);
             self.dispatch(&mut driver);
         }
-    }
-}
-
-/// Takes packets off the input and feeds the session.
-fn handle_packets(
-    core: &mut Core,
-    driver: &mut Driver,
-    now: Instant,
-    limit: usize,
-) -> std::result::Result<bool, Failed> {
-    let mut handled = 0;
-    while handled < limit {
-        if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::Broken { .. })) {
-            driver.undecoded = false;
-            return Ok(handled > 0);
-        }
-        if core.session.awaits_application() {
-            return Ok(handled > 0);
-        }
-        let run = handle_run(core, driver, now, limit - handled).map_err(Failed::Session)?;
-        if run > 0 {
-            handled += run;
-            continue;
-        }
-        match driver.input.decode(&mut driver.decoder) {
-            Ok(None) => {
-                driver.undecoded = false;
-                return Ok(handled > 0);
-            }
-            Ok(Some(packet)) => {
-                let pause = matches!(
-                    packet,
-                    Packet::ConnAck(_) | Packet::Disconnect(_) | Packet::Auth(_)
-                );
-                core.session.handle_packet(now, packet).map_err(Failed::Session)?;
-                handled += 1;
-                if pause {
-                    // `on_connect` and `on_auth` run before anything that came behind it.
-                    return Ok(true);
-                }
-            }
-            Err(error) => return Err(Failed::Decode(error)),
-        }
-    }
-    Ok(true)
-}
-
-/// Takes packets of one kind off the input, as long as they are as simple as most are. Returns how many there were.
-fn handle_run(
-    core: &mut Core,
-    driver: &mut Driver,
-    now: Instant,
-    limit: usize,
-) -> std::result::Result<usize, DecodeError> {
-    let (input, decoder) = (&mut driver.input, &driver.decoder);
-    match input.next_type() {
-        PUBLISH => {
-            let run = std::iter::from_fn(|| input.decode_plain_publish(decoder));
-            core.session.handle_publishes(now, run.take(limit))
-        }
-        PUBACK..=PUBCOMP => {
-            let run = std::iter::from_fn(|| input.decode_short_ack(decoder));
-            core.session.handle_acks(now, run.take(limit))
-        }
-        _ => Ok(0),
     }
 }
 

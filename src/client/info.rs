@@ -142,23 +142,21 @@ struct Tracked {
 
 struct Progress {
     delivery: Delivery,
+    /// What most of them do not have; there may be a million of these.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
     said: Said,
     /// Who asked for the outcome.
     finished: Vec<Sender<Result<()>>>,
 }
 
-impl Progress {
-    fn new() -> Self {
-        Self {
-            delivery: Delivery::Queued,
-            said: Said::Nothing,
-            finished: Vec::new(),
-        }
-    }
-}
-
-/// What the server said beside the code; in one place, for there may be a million of these.
+/// What the server said beside the code.
+#[derive(Default)]
 enum Said {
+    #[default]
     Nothing,
     /// Why it refused a message, in its words.
     Words(Arc<str>),
@@ -168,11 +166,28 @@ enum Said {
 
 impl Progress {
     fn outcome(&self) -> Option<Result<()>> {
-        match (self.delivery.outcome(), &self.said) {
+        match (self.delivery.outcome(), self.said()) {
             (Some(Err(Error::Rejected(reason))), Said::Words(words)) => {
                 Some(Err(Error::Rejected(ServerReason::new(reason.code, Some(words)))))
             }
             (outcome, _) => outcome,
+        }
+    }
+
+    fn said(&self) -> &Said {
+        self.more.as_ref().map_or(&Said::Nothing, |more| &more.said)
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// Tells the outcome to those who asked.
+    #[cold]
+    fn tell(&mut self) {
+        let Some(outcome) = self.outcome() else { return };
+        for finished in std::mem::take(&mut self.more().finished) {
+            tell(&finished, outcome.clone());
         }
     }
 }
@@ -181,7 +196,10 @@ impl Tracker {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
         Self(Arc::new(Tracked {
             shared,
-            progress: Mutex::new(Progress::new()),
+            progress: Mutex::new(Progress {
+                delivery: Delivery::Queued,
+                more: None,
+            }),
         }))
     }
 
@@ -197,19 +215,25 @@ impl Tracker {
         self.progress().outcome()
     }
 
-    fn end(&self, delivery: Delivery, said: Said) {
+    #[inline]
+    fn end(&self, delivery: Delivery) {
         let mut progress = self.progress();
         if progress.delivery.is_final() {
             return;
         }
         progress.delivery = delivery;
-        progress.said = said;
-        if progress.finished.is_empty() {
-            return;
+        if progress.more.is_some() {
+            progress.tell();
         }
-        let Some(outcome) = progress.outcome() else { return };
-        for finished in std::mem::take(&mut progress.finished) {
-            tell(&finished, outcome.clone());
+    }
+
+    /// As [`end`](Self::end), with what the server said.
+    fn end_with(&self, delivery: Delivery, said: Said) {
+        let mut progress = self.progress();
+        if !progress.delivery.is_final() {
+            progress.delivery = delivery;
+            progress.more().said = said;
+            progress.tell();
         }
     }
 
@@ -218,7 +242,7 @@ impl Tracker {
         let mut progress = self.progress();
         match progress.outcome() {
             Some(outcome) => tell(&sender, outcome),
-            None => progress.finished.push(sender),
+            None => progress.more().finished.push(sender),
         }
         receiver
     }
@@ -239,18 +263,20 @@ impl Track for Tracker {
     }
 
     fn acknowledged(&self, reason: ReasonCode, text: Option<&str>) {
-        let words = text.filter(|_| reason.is_failure());
-        let said = words.map_or(Said::Nothing, |words| Said::Words(words.into()));
-        self.end(Delivery::Acknowledged(reason), said);
+        let delivery = Delivery::Acknowledged(reason);
+        match text {
+            Some(words) if reason.is_failure() => self.end_with(delivery, Said::Words(words.into())),
+            _ => self.end(delivery),
+        }
     }
 
     fn granted(&self, reasons: &[ReasonCode]) {
         let said = Said::Granted(reasons.to_vec());
-        self.end(Delivery::Acknowledged(ReasonCode::SUCCESS), said);
+        self.end_with(Delivery::Acknowledged(ReasonCode::SUCCESS), said);
     }
 
     fn dropped(&self, why: DropReason) {
-        self.end(Delivery::Dropped(why), Said::Nothing);
+        self.end(Delivery::Dropped(why));
     }
 
     fn renew(&mut self) -> bool {
@@ -258,7 +284,9 @@ impl Track for Tracker {
             return false;
         };
         let progress = tracked.progress.get_mut();
-        *progress.unwrap_or_else(PoisonError::into_inner) = Progress::new();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        progress.delivery = Delivery::Queued;
+        progress.more = None;
         true
     }
 }
@@ -410,7 +438,7 @@ impl SubscribeInfo {
         wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || {
             self.tracker.outcome()
         })?;
-        match &self.tracker.progress().said {
+        match self.tracker.progress().said() {
             Said::Granted(reasons) => Ok(reasons.clone()),
             Said::Nothing | Said::Words(_) => Ok(Vec::new()),
         }

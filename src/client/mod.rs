@@ -66,6 +66,7 @@ mod logging;
 mod loops;
 mod message;
 mod messages;
+mod packets;
 mod payload;
 mod proxy;
 mod publishing;

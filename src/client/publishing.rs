@@ -264,11 +264,6 @@ const LONG_SHORT_OF_AMPLE: Duration = Duration::from_millis(50);
 const NOT_NEEDED: Error = Error::InvalidState("the message needs no acknowledgement");
 const AUTOMATIC: Error = Error::InvalidState("messages are acknowledged automatically");
 
-fn queue_full(message: &Outgoing<'_>) -> Error {
-    let payload = message.payload.to_bytes();
-    Error::QueueFull { payload }
-}
-
 impl Shared {
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
         let payload: &[u8] = match &message.payload {
@@ -295,10 +290,34 @@ impl Shared {
             core = self.wait_for_room(core);
         }
         let quiet = core.unwritten() == 0 && !core.writing.busy;
+        let info;
+        match core.session.publish_at_once(message) {
+            Some((mid, end)) => info = MessageInfo::at_position(mid, Arc::clone(&core.line), end),
+            None => (core, info) = self.publish_or_queue(core, message)?,
+        }
+        if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
+            self.after_command(core)?;
+        } else if self.is_dispatcher() {
+            // Written when the callback has returned.
+        } else if core.unwritten() > 0 {
+            self.hand_over(core, quiet);
+        }
+        Ok(info)
+    }
+
+    /// Publishes a message that may have to be kept, and may have to wait.
+    fn publish_or_queue<'a>(
+        self: &'a Arc<Self>,
+        core: MutexGuard<'a, Core>,
+        message: &Outgoing<'_>,
+    ) -> Result<(MutexGuard<'a, Core>, MessageInfo)> {
         let dropped = core.session.dropped();
-        let (mut core, accepted) = self.accept(core, message)?;
+        let (core, accepted) = self.accept(core, message)?;
         let info = match accepted {
-            Accepted::NoRoom => return Err(queue_full(message)),
+            Accepted::NoRoom => {
+                let payload = message.payload.to_bytes();
+                return Err(Error::QueueFull { payload });
+            }
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
             Accepted::Tracked { mid, track } => {
                 if !message.properties.is_empty() {
@@ -313,14 +332,7 @@ impl Shared {
             self.notify(&core);
             self.wake();
         }
-        if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
-            self.after_command(core)?;
-        } else if self.is_dispatcher() {
-            // Written when the callback has returned.
-        } else if core.unwritten() > 0 {
-            self.hand_over(core, quiet);
-        }
-        Ok(info)
+        Ok((core, info))
     }
 
     /// Gives the message to the session; where the policy is to wait for room, waits.

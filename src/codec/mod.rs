@@ -39,7 +39,9 @@ pub use subscribe::{
 pub use version::ProtocolVersion;
 
 pub(crate) use plain_publish::PlainMessage;
-pub(crate) use publish::{AckKind, PublishHead, ShortAck, encode_publish_head, publish_packet_len};
+pub(crate) use publish::{
+    AckKind, PublishHead, ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
+};
 
 use std::num::NonZeroU16;
 

@@ -171,6 +171,35 @@ pub(crate) fn encode_publish_head(
     }
 }
 
+/// Appends a whole PUBLISH packet of QoS 1 or 2 that is sent for the first time and has no properties: as
+/// [`encode_publish_head`] and the payload, in less steps.
+#[inline]
+pub(crate) fn put_plain_publish(
+    out: &mut Vec<u8>,
+    version: ProtocolVersion,
+    (qos, retain): (QoS, bool),
+    packet_id: PacketId,
+    topic: &[u8],
+    payload: &[u8],
+) {
+    let no_properties = usize::from(version == ProtocolVersion::V5);
+    let remaining_length = 2 + topic.len() + 2 + no_properties + payload.len();
+    let first = (PacketType::Publish as u8) << 4 | (qos as u8) << 1 | if retain { RETAIN } else { 0 };
+    let [high, low] = (topic.len() as u16).to_be_bytes();
+    if remaining_length < 0x80 {
+        out.extend_from_slice(&[first, remaining_length as u8, high, low]);
+    } else {
+        let (length, size) = var_int(remaining_length as u32);
+        out.push(first);
+        out.extend_from_slice(&length[..size]);
+        out.extend_from_slice(&[high, low]);
+    }
+    out.extend_from_slice(topic);
+    let [high, low] = packet_id.get().to_be_bytes();
+    out.extend_from_slice(&[high, low, 0][..2 + no_properties]);
+    out.extend_from_slice(payload);
+}
+
 /// How many bytes a PUBLISH packet takes, Fixed Header and payload included.
 pub(crate) fn publish_packet_len(
     version: ProtocolVersion,
@@ -357,6 +386,30 @@ mod tests {
                 let mut whole = Vec::new();
                 Packet::Publish(publish).encode(version, &mut whole).unwrap();
                 assert_eq!(parts, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_packet_is_the_same_in_less_steps() {
+        for version in [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5] {
+            for payload_len in [0, 1, 118, 119, 120, 121, 16_384, 2_097_152] {
+                for (qos, retain) in [(QoS::AtLeastOnce, true), (QoS::ExactlyOnce, false)] {
+                    let publish = Publish {
+                        qos,
+                        retain,
+                        ..publish(payload_len, Properties::new())
+                    };
+                    let (topic, payload) = (publish.topic.as_bytes(), &publish.payload);
+                    let packet_id = publish.packet_id.unwrap();
+                    let mut plain = vec![1];
+                    put_plain_publish(&mut plain, version, (qos, retain), packet_id, topic, payload);
+                    let mut whole = vec![1];
+                    Packet::Publish(publish.clone())
+                        .encode(version, &mut whole)
+                        .unwrap();
+                    assert_eq!(plain, whole);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::incoming::{Acknowledged, Verdict};
 use super::*;
-use crate::codec::{AckKind, PacketType};
+use crate::codec::{AckKind, PacketType, Publish};
 
 impl<T: Track> Session<T> {
     /// Acknowledges a received message: PUBACK, or PUBCOMP.
@@ -49,7 +49,14 @@ impl<T: Track> Session<T> {
     /// them again.
     pub(crate) fn acknowledge_all(&mut self, tickets: impl Iterator<Item = AckTicket>) {
         self.wire.trace = self.settings.trace;
+        let may_write = self.may_write();
         for ticket in tickets {
+            if may_write {
+                if let Some(packet_id) = self.incoming.acknowledge_next(ticket) {
+                    self.wire.put_ack(AckKind::PubAck, packet_id);
+                    continue;
+                }
+            }
             match self.incoming.acknowledge(ticket) {
                 Acknowledged::PubComp(packet_id) | Acknowledged::TooLate(Some(packet_id)) => {
                     self.complete(packet_id, None);

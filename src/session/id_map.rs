@@ -7,8 +7,9 @@ use crate::codec::PacketId;
 #[derive(Debug)]
 pub(super) struct IdMap<V> {
     pages: Vec<Option<Box<Page<V>>>>,
-    /// The page that was emptied last, kept for the next one that is needed.
-    spare: Option<Box<Page<V>>>,
+    /// Emptied pages, kept for the next ones that are needed.
+    #[allow(clippy::vec_box, reason = "they keep their places")]
+    spare: Vec<Box<Page<V>>>,
     len: usize,
 }
 
@@ -21,11 +22,14 @@ struct Page<V> {
 /// Values per page.
 const PAGE: usize = 64;
 
+/// So many emptied pages are kept: a window of messages that moves on empties as many as it needs.
+const SPARES: usize = 8;
+
 impl<V> IdMap<V> {
     pub(super) fn new() -> Self {
         Self {
             pages: Vec::new(),
-            spare: None,
+            spare: Vec::new(),
             len: 0,
         }
     }
@@ -34,6 +38,7 @@ impl<V> IdMap<V> {
         self.len
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut V> {
         let (page, place) = split(id);
         self.pages.get_mut(page)?.as_mut()?.values[place].as_mut()
@@ -47,7 +52,7 @@ impl<V> IdMap<V> {
         }
         let page = match &mut self.pages[page] {
             Some(page) => page,
-            empty => empty.insert(self.spare.take().unwrap_or_else(Page::empty)),
+            empty => empty.insert(self.spare.pop().unwrap_or_else(Page::empty)),
         };
         let before = page.values[place].replace(value);
         if before.is_none() {
@@ -57,6 +62,7 @@ impl<V> IdMap<V> {
         before
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, id: PacketId) -> Option<V> {
         let (number, place) = split(id);
         let page = self.pages.get_mut(number)?.as_mut()?;
@@ -64,9 +70,17 @@ impl<V> IdMap<V> {
         page.len -= 1;
         self.len -= 1;
         if page.len == 0 {
-            self.spare = self.pages[number].take();
+            self.put_aside(number);
         }
         Some(value)
+    }
+
+    #[cold]
+    fn put_aside(&mut self, number: usize) {
+        let empty = self.pages.get_mut(number).and_then(Option::take);
+        if self.spare.len() < SPARES {
+            self.spare.extend(empty);
+        }
     }
 
     /// All values, in the order of their identifiers.

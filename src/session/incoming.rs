@@ -305,6 +305,21 @@ impl Incoming {
         }
     }
 
+    /// As [`acknowledge`](Self::acknowledge), if that is the next message of QoS 1 to acknowledge, as it mostly is.
+    #[inline]
+    pub(super) fn acknowledge_next(&mut self, ticket: AckTicket) -> Option<PacketId> {
+        let &(packet_id, answer) = self.unacknowledged.front()?;
+        let is_next = ticket.sequence == self.first
+            && ticket.qos == QoS::AtLeastOnce
+            && ticket.connection == self.connection;
+        if !is_next || answer != Answer::None {
+            return None;
+        }
+        self.unacknowledged.pop_front();
+        self.first += 1;
+        Some(packet_id)
+    }
+
     /// The application has more to say about the message that it has just acknowledged.
     pub(super) fn explain(&mut self, ticket: AckTicket, verdict: Verdict) {
         self.verdicts.insert(ticket.sequence, verdict);

@@ -28,7 +28,15 @@ impl<T: Track> Session<T> {
 
     /// Makes a queued message ready to leave: with what is left of its time, and with a QoS that the server takes. One
     /// that has expired, or that the server does not allow, ends here.
-    pub(super) fn ready(&mut self, mut queued: Queued<T>) -> Option<Queued<T>> {
+    #[inline(always)]
+    pub(super) fn ready(&mut self, queued: Queued<T>) -> Option<Queued<T>> {
+        if queued.message.expiry().is_none() && !self.connection.limits.restrict_messages() {
+            return Some(queued);
+        }
+        self.make_ready(queued)
+    }
+
+    fn make_ready(&mut self, mut queued: Queued<T>) -> Option<Queued<T>> {
         if let Some(expiry) = queued.message.expiry() {
             match expiry.left(self.now) {
                 Some(seconds) => queued.message.set_expiry_interval(seconds),

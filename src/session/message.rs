@@ -80,6 +80,15 @@ impl Message {
         }
     }
 
+    /// Topic and payload of a message that has nothing else, as most are.
+    #[inline]
+    pub(super) fn plain_parts(&self) -> Option<(&[u8], &[u8])> {
+        match self.extra {
+            None => self.bytes.split_at_checked(self.topic_len.into()),
+            Some(_) => None,
+        }
+    }
+
     pub(super) fn properties(&self) -> &Properties {
         self.extra
             .as_ref()
@@ -87,6 +96,7 @@ impl Message {
     }
 
     /// When it expires, if it does.
+    #[inline]
     pub(super) fn expiry(&self) -> Option<Expiry> {
         self.extra.as_ref()?.expiry
     }
@@ -99,6 +109,7 @@ impl Message {
     }
 
     /// What the message counts against the queue's bound in bytes.
+    #[inline]
     pub(super) fn size(&self) -> usize {
         let Some(extra) = &self.extra else {
             return self.bytes.len();
@@ -202,6 +213,7 @@ const LARGEST_POOLED: usize = 4 * 1024;
 
 impl Pool {
     /// An empty message with room for so many bytes.
+    #[inline]
     fn take(&mut self, len: usize) -> Box<Message> {
         let used = if len <= LARGEST_POOLED {
             self.messages.pop()
@@ -215,6 +227,7 @@ impl Pool {
     }
 
     /// The message is finished.
+    #[inline]
     pub(super) fn put(&mut self, mut message: Box<Message>) {
         let capacity = message.bytes.capacity();
         let fits = self.capacity + capacity <= POOLED_CAPACITY;

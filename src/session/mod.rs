@@ -33,6 +33,7 @@ mod publishing;
 mod queue;
 mod receiving;
 mod requesting;
+mod runs;
 mod settings;
 mod subscriptions;
 mod topic_aliases;
@@ -59,8 +60,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::codec::{
-    Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS, ReasonCode, ShortAck,
-    Subscription,
+    Disconnect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, Subscription,
 };
 use crate::error::{DecodeError, DropReason, Error, Result};
 
@@ -329,6 +329,12 @@ impl<T: Track> Session<T> {
 
     // ---- commands ----
 
+    /// Accepts a message of QoS 0 that can leave at once and needs nothing else, as most of a stream of them: its message
+    /// id, and where it ends in the output. `None`: it is one for [`publish`](Self::publish).
+    #[inline]
+    pub(crate) fn publish_at_once(&mut self, message: &Outgoing<'_>) -> Option<(u16, u64)> {
+        self.takes_at_once(message).then(|| self.send_at_once(message))
+    }
     /// Accepts a message, or refuses it and changes nothing. `track` is called only for a message that cannot be
     /// followed by its position in the output.
     ///
@@ -340,8 +346,8 @@ impl<T: Track> Session<T> {
         message: &Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        if self.takes_at_once(message) {
-            return Ok(self.send_at_once(message));
+        if let Some((mid, end)) = self.publish_at_once(message) {
+            return Ok(Accepted::InOutput { mid, end });
         }
         if !message.properties.is_empty() || self.queue.next_expiry().is_some() {
             self.now = now();
@@ -409,53 +415,6 @@ impl<T: Track> Session<T> {
         self.now = now;
         self.wire.trace = self.settings.trace;
         self.receive(now, packet)
-    }
-    /// A run of messages without properties, as most are. Returns how many were taken: none where each packet has to be
-    /// looked at.
-    ///
-    /// # Errors
-    ///
-    /// As [`handle_packet`](Self::handle_packet).
-    #[inline]
-    pub(crate) fn handle_publishes(
-        &mut self,
-        now: Instant,
-        publishes: impl Iterator<Item = Publish>,
-    ) -> Result<usize, DecodeError> {
-        let mut count = 0;
-        if self.takes_runs(now) {
-            for publish in publishes {
-                count += 1;
-                self.wire.counters.packets_received += 1;
-                self.receive_publish(publish)?;
-            }
-        }
-        Ok(count)
-    }
-    /// A run of acknowledgements in their shortest form, as most are. What they make room for follows behind the last.
-    /// Returns how many were taken: none where each packet has to be looked at.
-    ///
-    /// # Errors
-    ///
-    /// As [`handle_packet`](Self::handle_packet).
-    #[inline]
-    pub(crate) fn handle_acks(
-        &mut self,
-        now: Instant,
-        acks: impl Iterator<Item = ShortAck>,
-    ) -> Result<usize, DecodeError> {
-        let mut count = 0;
-        if self.takes_runs(now) {
-            for ack in acks {
-                count += 1;
-                self.wire.counters.packets_received += 1;
-                self.apply_ack(ack.kind, ack.packet_id, ReasonCode::SUCCESS, Properties::new())?;
-            }
-        }
-        if count > 0 {
-            self.pull();
-        }
-        Ok(count)
     }
     /// Whether messages of QoS 0 without properties may be handed out as they come: they do not concern the session.
     pub(crate) fn is_streaming(&self) -> bool {

@@ -33,11 +33,11 @@ impl OutBuffer {
         self.len() == 0
     }
     /// Lets `write` append encoded bytes.
+    #[inline]
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         // Where the written part is the larger one it is cut off, so that a buffer that never runs empty stays small.
         if self.tail_written > COPIED_HEAD && self.tail_written >= self.tail.len() / 2 {
-            self.tail.drain(..self.tail_written);
-            self.tail_written = 0;
+            self.cut_off_written();
         }
         let before = self.tail.len();
         write(&mut self.tail);
@@ -112,6 +112,12 @@ impl OutBuffer {
         }
         self.tail_written = 0;
         self.len = 0;
+    }
+
+    #[cold]
+    fn cut_off_written(&mut self) {
+        self.tail.drain(..self.tail_written);
+        self.tail_written = 0;
     }
 
     /// Moves what is in `tail` to the chunks.

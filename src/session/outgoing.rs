@@ -105,6 +105,7 @@ impl<T> InFlight<T> {
     }
 
     /// A message goes into the output for the first time, at `position`.
+    #[inline]
     pub(super) fn insert(&mut self, id: PacketId, mid: u16, message: Box<Message>, track: T, position: u64) {
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -230,6 +231,7 @@ impl<T> InFlight<T> {
     }
 
     /// Takes a message out that will not be sent again.
+    #[inline]
     pub(super) fn remove(&mut self, id: PacketId) -> Option<Slot<T>> {
         let slot = self.slots.remove(id)?;
         if slot.step != Step::Waiting {

@@ -38,6 +38,7 @@ impl PacketIds {
 
     /// Takes the next identifier that is not in use: a new Control Packet gets one that is currently unused
     /// [MQTT-2.3.1-2] (5.0: [MQTT-2.2.1-3]).
+    #[inline]
     pub(super) fn reserve(&mut self) -> Option<PacketId> {
         let id = self.next_free(self.next)?;
         self.take(id);
@@ -59,6 +60,7 @@ impl PacketIds {
     }
 
     /// The exchange has ended: the identifier may be used again [MQTT-2.3.1-3].
+    #[inline]
     pub(super) fn release(&mut self, id: PacketId) {
         let (word, bit) = place(id.get());
         if let Some(word) = self.used.get_mut(word) {
@@ -73,6 +75,7 @@ impl PacketIds {
         ALL_IDS - self.in_use
     }
 
+    #[inline]
     fn take(&mut self, id: PacketId) {
         let (word, bit) = place(id.get());
         if word >= self.used.len() {

@@ -35,13 +35,13 @@ impl<T: Track> Session<T> {
 
     /// Puts a message of QoS 0 into the output: what most of a stream of them needs, and nothing else.
     #[inline]
-    pub(super) fn send_at_once(&mut self, message: &Outgoing<'_>) -> Accepted<T> {
+    pub(super) fn send_at_once(&mut self, message: &Outgoing<'_>) -> (u16, u64) {
         let mid = self.ids.next_mid();
         self.wire.put_small(message);
         self.wire.counters.messages_sent[0] += 1;
         let end = self.wire.appended;
         self.unwritten.push_silent(end);
-        Accepted::InOutput { mid, end }
+        (mid, end)
     }
 
     pub(super) fn accept(
@@ -219,6 +219,7 @@ impl<T: Track> Session<T> {
     }
 
     /// The exchange of a message of QoS 1 or 2 has ended.
+    #[inline(always)]
     pub(super) fn finish(
         &mut self,
         packet_id: PacketId,
@@ -266,6 +267,7 @@ impl<T: Track> Session<T> {
         self.flows_from() != u64::MAX && self.has_room(which)
     }
 
+    #[inline]
     fn has_room(&self, which: Which) -> bool {
         self.wire.output.len() < self.settings.output_limit
             && (which == Which::Unacknowledged || (!self.in_flight.goes_first() && self.has_window()))
@@ -298,6 +300,7 @@ impl<T: Track> Session<T> {
         serial.is_some_and(|serial| serial >= self.flows_from())
     }
 
+    #[inline(always)]
     fn next_to_send(&self) -> Option<Which> {
         let from = self.flows_from();
         let ready = |which| {
@@ -365,6 +368,7 @@ impl<T: Track> Session<T> {
         self.unwritten.push(self.wire.appended, mid, report, Some(track));
     }
 
+    #[inline(always)]
     fn send_queued_acknowledged(&mut self, queued: Queued<T>) {
         let Queued {
             mid,
@@ -379,10 +383,13 @@ impl<T: Track> Session<T> {
         }
     }
 
+    #[inline(always)]
     fn put_in_flight(&mut self, packet_id: PacketId, mid: u16, message: Box<Message>, track: T) {
         let position = self.wire.appended;
-        self.wire
-            .put_publish(&packet(&message, Some(packet_id), mid, false));
+        if !self.wire.put_kept(&message, packet_id) {
+            self.wire
+                .put_publish(&packet(&message, Some(packet_id), mid, false));
+        }
         self.wire.counters.messages_sent[message.qos as usize] += 1;
         track.sent();
         self.in_flight.insert(packet_id, mid, message, track, position);
@@ -478,6 +485,7 @@ impl<T: Track> Session<T> {
         Ok(Accepted::Tracked { mid, track })
     }
 
+    #[inline]
     fn next_track(&mut self, mid: u16, new: impl FnOnce(u16) -> T) -> T {
         self.spare_tracks.pop().unwrap_or_else(|| new(mid))
     }

@@ -131,6 +131,7 @@ impl<T> Queue<T> {
     }
 
     /// Appends a message.
+    #[inline(always)]
     pub(super) fn push(&mut self, queued: Queued<T>) {
         self.latest = None;
         let serial = self.take_serial();
@@ -188,6 +189,7 @@ impl<T> Queue<T> {
     }
 
     /// Takes the first message of a lane.
+    #[inline(always)]
     pub(super) fn pop(&mut self, which: Which) -> Option<Queued<T>> {
         Some(self.pop_entry(which)?.1)
     }
@@ -231,6 +233,7 @@ impl<T> Queue<T> {
         }
     }
 
+    #[inline(always)]
     fn pop_entry(&mut self, which: Which) -> Option<(u64, Queued<T>)> {
         let lane = &mut self.lanes[which as usize];
         let number = lane.first;
@@ -253,6 +256,7 @@ impl<T> Queue<T> {
         self.lane(place.which).get(place.number)
     }
 
+    #[inline(always)]
     fn append(&mut self, serial: u64, queued: Queued<T>) -> Place {
         let which = Which::of(queued.message.qos);
         self.messages += 1;
@@ -288,6 +292,7 @@ impl<T> Queue<T> {
         Some(queued)
     }
 
+    #[inline(always)]
     fn forget_expiry(&mut self, queued: &Queued<T>, serial: u64) {
         if let Some(expiry) = queued.message.expiry() {
             let which = Which::of(queued.message.qos);
@@ -295,6 +300,7 @@ impl<T> Queue<T> {
         }
     }
 
+    #[inline(always)]
     fn forget(&mut self, queued: &Queued<T>, number: u64, serial: u64) {
         self.forget_expiry(queued, serial);
         self.messages -= 1;
@@ -346,15 +352,16 @@ impl<T> Lane<T> {
     }
 
     /// Takes the front and the holes behind it.
+    #[inline(always)]
     fn pop(&mut self) -> Option<(u64, Queued<T>)> {
         let Entry { serial, queued } = self.entries.pop_front()?;
         self.first += 1;
-        while self.entries.front().is_some_and(|entry| entry.queued.is_none()) {
+        while self.holes > 0 && self.entries.front().is_some_and(|entry| entry.queued.is_none()) {
             self.entries.pop_front();
             self.first += 1;
             self.holes -= 1;
         }
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && self.entries.capacity() > RETAINED {
             // A queue that was long once does not keep its memory.
             self.entries.shrink_to(RETAINED);
         }

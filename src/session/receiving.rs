@@ -214,14 +214,6 @@ impl<T: Track> Session<T> {
 
     // ---- messages to us ----
 
-    /// Whether packets that come in a run need no closer look: there is a connection, and none of them is logged.
-    #[inline]
-    pub(super) fn takes_runs(&mut self, now: Instant) -> bool {
-        self.now = now;
-        self.wire.trace = self.settings.trace;
-        !self.wire.trace && matches!(self.connection.link, Link::Settling | Link::Open)
-    }
-
     #[inline]
     pub(super) fn receive_publish(&mut self, mut publish: Publish) -> Result<(), DecodeError> {
         if !publish.properties.is_empty() {

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use super::incoming::Verdict;
 use super::limits::Limits;
-use super::message::Payload;
+use super::message::{Message, Payload};
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
 use super::{Counters, Event, OutBuffer, Outgoing, Trace};
 use crate::codec::{
     Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
-    ShortAck, encode_publish_head, publish_packet_len,
+    ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
 };
 use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
@@ -291,6 +291,22 @@ impl Wire {
         self.counters.packets_sent += 1;
     }
 
+    /// A kept message, for the first time, if it has nothing but a topic and a small payload and is not to be logged.
+    /// Whether it was that.
+    #[inline]
+    pub(super) fn put_kept(&mut self, message: &Message, packet_id: PacketId) -> bool {
+        let Some((topic, payload)) = message.plain_parts() else {
+            return false;
+        };
+        if self.trace || self.aliases.are_automatic() {
+            return false;
+        }
+        let (version, kind) = (self.version, (message.qos, message.retain));
+        self.append(|out| put_plain_publish(out, version, kind, packet_id, topic, payload));
+        self.counters.packets_sent += 1;
+        true
+    }
+
     #[inline(always)]
     fn put_plain(&mut self, publish: &PublishPacket<'_>) {
         let version = self.version;
@@ -323,6 +339,7 @@ impl Wire {
     }
 
     /// An acknowledgement in its shortest form, which says success.
+    #[inline]
     pub(super) fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
         if self.trace {
             return self.put_whole_ack(kind, Ack::new(packet_id));
@@ -360,6 +377,7 @@ impl Wire {
         });
     }
 
+    #[inline]
     fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.output.len();
         self.output.append(write);

@@ -1,6 +1,7 @@
 //! The outgoing queue: what it takes offline, its bounds, and what happens at them.
 
 use super::support::*;
+use crate::codec::{AckKind, ShortAck};
 use crate::error::Error;
 use crate::session::*;
 
@@ -286,4 +287,42 @@ fn more_messages_can_wait_than_there_are_identifiers() {
         .collect();
     assert!(mids.into_iter().eq((0..count).map(|n| n % 65_535 + 1)));
     assert_eq!((bench.session.unfinished(), bench.session.queued_bytes()), (0, 0));
+}
+
+#[test]
+fn behind_a_run_of_acknowledgements_as_many_messages_follow() {
+    let mut bench = Bench::connected(|settings| settings.max_inflight = 3);
+    for (payload, qos) in [("a", 1), ("b", 2), ("c", 1), ("d", 1), ("e", 2)] {
+        bench.tracked("t", payload, qos);
+    }
+    assert_eq!(payloads(&bench.sent()), ["a", "b", "c"]);
+    let run = [(AckKind::PubAck, 1), (AckKind::PubRec, 2), (AckKind::PubAck, 3)];
+    let run = run.map(|(kind, packet_id)| ShortAck {
+        kind,
+        packet_id: id(packet_id),
+    });
+    let taken = bench.session.handle_acks(bench.now, run.into_iter());
+    assert_eq!(taken.unwrap(), 3);
+    assert_eq!(bench.published(), [(1, 0), (3, 0)]);
+    let sent = bench.sent();
+    assert_eq!(sent[..4], ack_bytes(0x62, 2));
+    assert_eq!(payloads(&sent[4..]), ["d", "e"]);
+}
+
+#[test]
+fn no_run_is_taken_where_each_packet_is_logged() {
+    let mut bench = Bench::connected(|settings| settings.trace = true);
+    bench.tracked("t", "a", 1);
+    let mut acks = std::iter::repeat(ShortAck {
+        kind: AckKind::PubAck,
+        packet_id: id(1),
+    });
+    let mut publishes = std::iter::from_fn(|| panic!("not asked for"));
+    let now = bench.now;
+    assert_eq!(bench.session.handle_acks(now, acks.by_ref()).unwrap(), 0);
+    assert_eq!(
+        bench.session.handle_publishes(now, publishes.by_ref()).unwrap(),
+        0
+    );
+    assert_eq!(bench.session.inflight(), 1);
 }

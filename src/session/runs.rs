@@ -1,0 +1,63 @@
+//! Packets that come in runs: on a busy connection almost all are messages without properties and acknowledgements in their
+//! shortest form. They go past what other packets have to be looked at for.
+
+use super::*;
+use crate::codec::{Publish, ShortAck};
+
+impl<T: Track> Session<T> {
+    /// A run of messages without properties, as most are. Returns how many were taken: none where each packet has to be
+    /// looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_packet`](Self::handle_packet).
+    #[inline]
+    pub(crate) fn handle_publishes(
+        &mut self,
+        now: Instant,
+        publishes: impl Iterator<Item = Publish>,
+    ) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        if self.takes_runs(now) {
+            for publish in publishes {
+                count += 1;
+                self.wire.counters.packets_received += 1;
+                self.receive_publish(publish)?;
+            }
+        }
+        Ok(count)
+    }
+    /// A run of acknowledgements in their shortest form, as most are. What they make room for follows behind the last.
+    /// Returns how many were taken: none where each packet has to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_packet`](Self::handle_packet).
+    #[inline]
+    pub(crate) fn handle_acks(
+        &mut self,
+        now: Instant,
+        acks: impl Iterator<Item = ShortAck>,
+    ) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        if self.takes_runs(now) {
+            for ack in acks {
+                count += 1;
+                self.wire.counters.packets_received += 1;
+                self.apply_ack(ack.kind, ack.packet_id, ReasonCode::SUCCESS, Properties::new())?;
+            }
+        }
+        if count > 0 {
+            self.pull();
+        }
+        Ok(count)
+    }
+
+    /// Whether packets that come in a run need no closer look: there is a connection, and none of them is logged.
+    #[inline]
+    fn takes_runs(&mut self, now: Instant) -> bool {
+        self.now = now;
+        self.wire.trace = self.settings.trace;
+        !self.wire.trace && matches!(self.connection.link, Link::Settling | Link::Open)
+    }
+}
