@@ -58,6 +58,14 @@ fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
         (Error::from(reset), "network error", Some("reset by peer")),
         (Error::ConnectionClosed, "connection closed by the peer", None),
         (
+            Error::from(io::Error::other(WebSocketError::new(
+                WebSocketReason::Closed(1001),
+                "closed",
+            ))),
+            "WebSocket: closed",
+            None,
+        ),
+        (
             Error::KeepAliveTimeout,
             "no answer from the server within the time allowed",
             None,

@@ -298,8 +298,12 @@ impl Frames {
         self.pong.is_some() || self.close.is_some() || !self.outgoing.is_empty()
     }
 
-    /// Puts answers behind what is on its way. Returns whether there is anything to be written.
+    /// Encodes the answers, unless other frames wait to be written: a peer that does not read gets no pile of them. Returns
+    /// whether there is anything to be written.
     pub(super) fn append_answers(&mut self) -> bool {
+        if !self.outgoing.is_empty() {
+            return true;
+        }
         if let Some(payload) = self.pong.take().filter(|_| !self.closing) {
             let size = payload.len();
             self.append(OpCode::Control(Control::Pong), [payload.as_slice()], size);

@@ -79,14 +79,14 @@ impl Layer for WebSocket {
                 return end;
             }
             if frames.has_more {
-                return some(count);
+                return so_far(count);
             }
             let room = buffer.get_mut(count..).unwrap_or_default();
             let early = frames.take_early(room);
             drop(frames);
             let size = match early {
                 0 => match below.read(room) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return some(count),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return so_far(count),
                     end @ (Ok(0) | Err(_)) => {
                         self.lock().end_with(end.map_or_else(End::Io, |_| End::Stream));
                         continue;
@@ -130,7 +130,7 @@ impl Layer for WebSocket {
 }
 
 /// What a read returns that has got nothing more.
-fn some(count: usize) -> io::Result<usize> {
+fn so_far(count: usize) -> io::Result<usize> {
     match count {
         0 => Err(io::ErrorKind::WouldBlock.into()),
         _ => Ok(count),

@@ -239,6 +239,24 @@ fn an_answer_that_is_cut_goes_on_with_the_next_write() {
 }
 
 #[test]
+fn a_peer_that_pings_and_does_not_read_gets_no_pile_of_answers() {
+    let line = Arc::new(Line::default());
+    let socket = over(&line, b"");
+    for number in 0..1000_u32 {
+        line.arrive(frame(FIN | PING, &number.to_be_bytes()));
+        assert_eq!(kind(socket.read(&mut [0; 64])), ErrorKind::WouldBlock);
+        line.allow(usize::from(number == 0));
+        assert_eq!(socket.flush().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    line.allow(usize::MAX);
+    socket.flush().unwrap();
+    let mut written = line.written();
+    assert_eq!(take_frame(&mut written), (FIN | PONG, vec![0, 0, 0, 0]));
+    assert_eq!(take_frame(&mut written), (FIN | PONG, vec![0, 0, 3, 231]));
+    assert!(written.is_empty());
+}
+
+#[test]
 fn large_writes_are_cut_into_frames_of_64_kib() {
     let line = Arc::new(Line::default());
     let socket = over(&line, b"");
