@@ -275,7 +275,8 @@ pub enum WhenFull {
     /// `publish` fails with `Error::QueueFull`, which gives the payload back. The default.
     #[default]
     Refuse,
-    /// `publish` waits for room, at most this long, then refuses. Inside a callback it refuses at once.
+    /// `publish` waits for room, at most this long, then refuses. Inside a callback it refuses at once. It goes on as soon
+    /// as half of the queue is empty; where it empties slowly, at most 50 ms after there is any room.
     Block(Duration),
     /// The oldest queued message is dropped.
     DropOldest,
