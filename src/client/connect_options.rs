@@ -41,6 +41,7 @@ pub struct ConnectOptions {
     bind_port: u16,
     connect_timeout: Option<Duration>,
     stagger: Option<Duration>,
+    return_after: Option<Duration>,
     server_order: ServerOrder,
     tcp_nodelay: Option<bool>,
     tcp_keep_alive: Option<Duration>,
@@ -101,6 +102,7 @@ impl ConnectOptions {
             bind_port: 0,
             connect_timeout: None,
             stagger: None,
+            return_after: None,
             server_order: ServerOrder::default(),
             tcp_nodelay: None,
             tcp_keep_alive: None,
@@ -144,6 +146,39 @@ impl ConnectOptions {
     pub fn server_order(mut self, order: ServerOrder) -> Self {
         self.server_order = order;
         self
+    }
+
+    /// Sets after how long a client that is connected to another server goes back to the first one: seconds or a
+    /// [`Duration`], or `None`, the default, for only when the connection ends by itself.
+    ///
+    /// When that time is over, and again whenever it is over, the loop looks whether the first server takes connections:
+    /// it opens one by TCP (through the proxy if there is one) or as a stream of your own, beside the present one and on a
+    /// thread that ends with it. If it does, the client sends DISCONNECT, which keeps a session that outlives its
+    /// connection and discards the will, calls [`on_disconnect`](super::Client::on_disconnect) with
+    /// [`DisconnectReason::ReturnToFirst`](super::DisconnectReason::ReturnToFirst) and connects to the first server at
+    /// once; should that refuse, to the next one. What was not acknowledged is sent again there, as after any loss; what
+    /// others publish meanwhile reaches the client only where the servers share its session.
+    ///
+    /// Only the loops that reconnect do this ([`loop_start`](super::Client::loop_start),
+    /// [`loop_forever`](super::Client::loop_forever)), and only in the [order](Self::server_order) that was named. Where
+    /// another server has sent the client, it stays ([`on_redirect`](super::Client::on_redirect)).
+    ///
+    /// ```
+    /// use callmq::client::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new("here.example.com").server("far.example.com").return_to_first(600);
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn return_to_first(self, after: impl IntoTimeout) -> Self {
+        self.try_set(|options| {
+            let after = renamed(after.into_timeout(), "return_to_first")?;
+            if after.is_some_and(|after| after.is_zero()) {
+                return Err(Error::argument("return_to_first", "must not be 0"));
+            }
+            options.return_after = after;
+            Ok(())
+        })
     }
 
     /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883, with `ws://` to 80 and with
@@ -331,6 +366,10 @@ impl ConnectOptions {
     /// The Session Expiry Interval in seconds, if it was set.
     pub(crate) fn session_expiry_setting(&self) -> Option<u32> {
         self.session_expiry
+    }
+
+    pub(super) fn return_after(&self) -> Option<Duration> {
+        self.return_after
     }
 
     pub(super) fn order(&self) -> ServerOrder {
@@ -546,6 +585,11 @@ mod tests {
             argument(ConnectOptions::new("h").tcp_keep_alive(40_000)),
             "tcp_keep_alive"
         );
+        assert_eq!(
+            argument(ConnectOptions::new("h").return_to_first(0)),
+            "return_to_first"
+        );
+        assert_eq!(argument(ConnectOptions::new("h").stagger(-1)), "stagger");
         // The first one counts.
         assert_eq!(argument(ConnectOptions::new("").port(0)), "host");
         assert!("h:x".parse::<ConnectOptions>().is_err());

@@ -276,6 +276,11 @@ impl Shared {
                 return Err(Error::NotConnected);
             }
         }
+        if let Some(Closing::ByUs { then, .. }) = &mut core.closing {
+            // It is ending already: no attempt follows.
+            *then = Phase::Down;
+            return Ok(());
+        }
         if core.closing.is_some() {
             return Err(Error::NotConnected);
         }
@@ -344,7 +349,7 @@ impl Shared {
         let (reason, phase) = match core.closing.take() {
             None => (reason, Phase::Lost),
             Some(Closing::Requested { .. }) => (DisconnectReason::Requested, Phase::Down),
-            Some(Closing::Broken { reason, .. }) => (reason, Phase::Lost),
+            Some(Closing::ByUs { reason, then, .. }) => (reason, then),
             Some(Closing::NoOther) => (reason, Phase::Down),
         };
         self.end_with(core, reason, phase, properties);
@@ -366,14 +371,22 @@ impl Shared {
             let told = core.session.disconnect(self.now(), code, Properties::default());
             if told.is_ok() {
                 let until = self.now() + CLOSING;
-                core.closing = Some(Closing::Broken { until, reason });
+                core.closing = Some(Closing::ByUs {
+                    until,
+                    reason,
+                    then: Phase::Lost,
+                });
                 return;
             }
         } else if limit && core.session.end_output() {
             // The acknowledgements of what is kept may still have to leave: without them the server would send all of
             // it again each time, and never get to the end.
             let until = self.now() + CLOSING;
-            core.closing = Some(Closing::Broken { until, reason });
+            core.closing = Some(Closing::ByUs {
+                until,
+                reason,
+                then: Phase::Lost,
+            });
             return;
         }
         self.lose(core, reason);
@@ -408,6 +421,7 @@ impl Shared {
         core.writing.blocked = false;
         core.closing = None;
         core.accepted_at = None;
+        core.probe.cancel();
         Some(socket)
     }
 
@@ -458,6 +472,9 @@ impl Shared {
                 .last_reason
                 .clone()
                 .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
+            if matches!(reason, DisconnectReason::ReturnToFirst) {
+                return Ok(true);
+            }
             core.redirects.settled();
             let attempts = core.backoff.attempts();
             let delay = if core.servers.goes_on() && !is_taken_over(&reason) {

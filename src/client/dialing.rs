@@ -150,7 +150,7 @@ impl Shared {
 
 impl Core {
     /// How to connect to a server.
-    fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
+    pub(super) fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
         let set = options.proxy_setting().or(self.proxy.as_ref());
         let proxy = proxy_for(server, set, |name| std::env::var(name).ok())?;
         let way = options.dial_options(self.dial_defaults.clone());

@@ -271,6 +271,7 @@ impl Shared {
             if driver.is_current(&core) {
                 core.session_present = session_present;
                 core.accepted_at = Some(self.now());
+                core.watch_for_first(self.now());
                 core.last_reason = None;
                 core.first_connection = false;
             }

@@ -423,6 +423,11 @@ impl Shared {
         if core.socket.is_none() {
             return expired;
         }
+        if let Some(probe) = core.next_probe(now) {
+            drop(core);
+            self.start_probe(probe);
+            core = self.lock();
+        }
         if core.closing_deadline().is_some_and(|until| now >= until) {
             // The DISCONNECT could not be written in time.
             self.lose(&mut core, DisconnectReason::Requested);

@@ -59,6 +59,7 @@ impl Shared {
         let code = reason.reason_code();
         let flags = DisconnectFlags::new(reason.clone());
         let requested = matches!(reason, DisconnectReason::Requested);
+        let said_goodbye = requested || matches!(reason, DisconnectReason::ReturnToFirst);
         if let DisconnectReason::Lost(Error::Io(error)) = &reason {
             logging::emit_line(self, &log_lines::socket_failed(error));
         } else if let DisconnectReason::Lost(Error::Tls(error)) = &reason {
@@ -70,7 +71,7 @@ impl Shared {
         }
         self.tell_socket_closed(client, &handle);
         drop(handle);
-        if requested && written {
+        if said_goodbye && written {
             self.drain(driver, &socket);
         }
         if !requested {

@@ -464,6 +464,7 @@ impl Shared {
         if core.loop_dials {
             core.cancel.cancel();
         }
+        core.probe.cancel();
         self.interrupt();
         self.notify(core);
         self.wake();

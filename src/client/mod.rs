@@ -75,6 +75,7 @@ mod redirect;
 mod registration;
 mod requests;
 mod retry;
+mod returning;
 #[cfg(feature = "scram")]
 mod scram;
 mod server;

@@ -28,7 +28,7 @@ pub(super) fn handle_packets(
 ) -> std::result::Result<bool, Failed> {
     let mut handled = 0;
     while handled < limit {
-        if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::Broken { .. })) {
+        if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::ByUs { .. })) {
             driver.undecoded = false;
             return Ok(handled > 0);
         }

@@ -59,13 +59,16 @@ pub enum DisconnectReason {
     /// The authenticator failed, did not take the server for the right one, or a re-authentication took too long
     /// (MQTT 5.0).
     Authentication(Error),
+    /// The client leaves, with a DISCONNECT, for the first server of its list: see
+    /// [`ConnectOptions::return_to_first`](super::ConnectOptions::return_to_first).
+    ReturnToFirst,
 }
 
 impl DisconnectReason {
     /// Returns the code that `on_disconnect` gets: the server's where there is one, otherwise one of this client's.
     pub fn reason_code(&self) -> ReasonCode {
         match self {
-            Self::Requested => ReasonCode::NORMAL_DISCONNECTION,
+            Self::Requested | Self::ReturnToFirst => ReasonCode::NORMAL_DISCONNECTION,
             Self::Refused(reason) | Self::Server(reason) => reason.code,
             Self::Lost(_) => ReasonCode::disconnect(ReasonCode::UNSPECIFIED_ERROR.value()),
             Self::KeepAlive => ReasonCode::disconnect(ReasonCode::KEEP_ALIVE_TIMEOUT.value()),
@@ -75,10 +78,10 @@ impl DisconnectReason {
     }
 
     /// Returns the reason as the error of a call that it ended; after [`Requested`](Self::Requested) that is
-    /// [`Error::NotConnected`].
+    /// [`Error::NotConnected`], and so it is after [`ReturnToFirst`](Self::ReturnToFirst).
     pub fn into_error(self) -> Error {
         match self {
-            Self::Requested => Error::NotConnected,
+            Self::Requested | Self::ReturnToFirst => Error::NotConnected,
             Self::Refused(code) => Error::Refused(code),
             Self::Server(code) => Error::ServerDisconnect(code),
             Self::Lost(error) | Self::Authentication(error) => error,
@@ -92,6 +95,7 @@ impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Requested => f.write_str("disconnect requested"),
+            Self::ReturnToFirst => f.write_str("going back to the first server"),
             Self::Lost(Error::Io(error)) => write!(f, "connection lost: {error}"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
             Self::Authentication(error) => write!(f, "authentication failed: {error:#}"),
@@ -106,7 +110,7 @@ impl fmt::Display for DisconnectReason {
 mod tests {
     use super::*;
 
-    fn reasons() -> [(DisconnectReason, u8, &'static str, i32, &'static str); 8] {
+    fn reasons() -> [(DisconnectReason, u8, &'static str, i32, &'static str); 9] {
         let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset");
         [
             (
@@ -115,6 +119,13 @@ mod tests {
                 "Normal disconnection",
                 4,
                 "disconnect requested",
+            ),
+            (
+                DisconnectReason::ReturnToFirst,
+                0,
+                "Normal disconnection",
+                4,
+                "going back to the first server",
             ),
             (
                 DisconnectReason::Refused(ReasonCode::from_connack_v3(5).into()),

@@ -36,6 +36,8 @@ pub(crate) struct ServerList {
     current: Option<(Server, Option<usize>)>,
     /// That one is to be tried once more before the others.
     again: bool,
+    /// When to look for the first server, and how long after that again.
+    look: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,36 @@ impl ServerList {
         self.current.as_ref().map(|(server, _)| server)
     }
 
+    /// The server has accepted the connection; one that is not the first is to be left for that, if it can be reached
+    /// after this time.
+    pub(super) fn accepted(&mut self, now: Instant, return_after: Option<Duration>) {
+        let away = matches!(self.current, Some((_, Some(1..)))) && self.order == ServerOrder::Listed;
+        let look = return_after
+            .filter(|_| away)
+            .map(|after| (now.checked_add(after), after));
+        self.look = look.and_then(|(at, after)| Some((at?, after)));
+    }
+
+    /// When [`look_for_first`](Self::look_for_first) has something to say.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.look.map(|(at, _)| at)
+    }
+
+    /// The first server, if it is time to look whether it can be reached.
+    pub(super) fn look_for_first(&mut self, now: Instant) -> Option<Server> {
+        let (at, every) = self.look.filter(|(at, _)| *at <= now)?;
+        self.look = Some((now.checked_add(every).unwrap_or(at), every));
+        self.entries.first().map(|entry| entry.server.clone())
+    }
+
+    /// The first server can be reached again: it comes first in a new round.
+    pub(super) fn found_first(&mut self) {
+        self.new_round();
+        if let Some(entry) = self.entries.first_mut() {
+            entry.failed_at = None;
+        }
+    }
+
     /// The server that was tried last could not be reached.
     pub(super) fn failed(&mut self, now: Instant) {
         if let Some(entry) = self.current_entry() {
@@ -141,6 +173,7 @@ impl ServerList {
 
     /// The connection has ended; `was_good` says whether it had been accepted, and lived a while.
     pub(super) fn ended(&mut self, now: Instant, was_good: bool, reason: &DisconnectReason) {
+        self.look = None;
         if was_good {
             self.new_round();
         }
@@ -170,7 +203,7 @@ impl Entry {
 /// which has the session.
 fn is_fault_of_server(reason: &DisconnectReason, was_good: bool) -> bool {
     match reason {
-        DisconnectReason::Requested => false,
+        DisconnectReason::Requested | DisconnectReason::ReturnToFirst => false,
         DisconnectReason::Lost(_) => !was_good,
         DisconnectReason::Server(code) => !OWN_FAULT.contains(&code.code),
         DisconnectReason::Refused(_)
@@ -373,6 +406,48 @@ mod tests {
         bench.end(false, &lost());
         bench.list.again();
         assert_eq!(bench.fail_all(), "ab");
+    }
+
+    #[test]
+    fn the_first_server_is_looked_for_from_all_others_again_and_again() {
+        let after = Some(Duration::from_secs(10));
+        let mut bench = Bench::new(&["a", "b"]);
+        bench.next();
+        bench.list.accepted(bench.now, after);
+        assert_eq!(bench.list.look_at(), None, "it is the first");
+        bench.list.failed(bench.now);
+        bench.next();
+        bench.list.accepted(bench.now, None);
+        assert_eq!(bench.list.look_at(), None, "it was not asked for");
+        bench.list.accepted(bench.now, after);
+        for _ in 0..3 {
+            assert!(bench.list.look_for_first(bench.now).is_none());
+            bench.pass(10);
+            assert_eq!(bench.list.look_at(), Some(bench.now));
+            assert_eq!(bench.list.look_for_first(bench.now).unwrap().host(), Some("a"));
+        }
+        bench.list.found_first();
+        bench.end(false, &DisconnectReason::ReturnToFirst);
+        assert_eq!(bench.list.look_at(), None);
+        assert_eq!(bench.fail_all(), "ab");
+        bench.list.accepted(bench.now, Some(Duration::MAX));
+        assert_eq!(bench.list.look_at(), None, "never");
+    }
+
+    #[test]
+    fn nobody_returns_from_a_detour_or_where_chance_decides() {
+        let after = Some(Duration::ZERO);
+        let mut bench = Bench::new(&["a", "b"]);
+        bench.list.detour(parsed(&["x"]));
+        bench.next();
+        bench.list.accepted(bench.now, after);
+        assert_eq!(bench.list.look_at(), None);
+        let mut bench = Bench::with(&["a", "b"], ServerOrder::Random);
+        for _ in 0..2 {
+            bench.next();
+            bench.list.accepted(bench.now, after);
+            assert_eq!(bench.list.look_at(), None);
+        }
     }
 
     /// As the records of a name do, from one attempt to the next.

@@ -154,6 +154,8 @@ pub(crate) struct Core {
     pub(super) fallback: Fallback,
     pub(super) redirects: Redirects,
     pub(super) servers: ServerList,
+    /// Ends the look whether the first of them can be reached.
+    pub(super) probe: Cancel,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -196,10 +198,12 @@ impl Writing {
 pub(super) enum Closing {
     /// The user asked: DISCONNECT may take until then to leave.
     Requested { until: Instant },
-    /// The server broke the protocol, and is told so: DISCONNECT may take until then to leave.
-    Broken {
+    /// It ends from this side for another reason: DISCONNECT may take until then to leave.
+    ByUs {
         until: Instant,
         reason: DisconnectReason,
+        /// What follows.
+        then: Phase,
     },
     /// The server has ended it, and the user wants no other.
     NoOther,
@@ -209,7 +213,7 @@ impl Closing {
     /// Until when the DISCONNECT may take to leave.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Requested { until } | Self::Broken { until, .. } => Some(*until),
+            Self::Requested { until } | Self::ByUs { until, .. } => Some(*until),
             Self::NoOther => None,
         }
     }
@@ -326,6 +330,7 @@ impl Shared {
                 fallback: Fallback::default(),
                 redirects: Redirects::default(),
                 servers: ServerList::default(),
+                probe: Cancel::default(),
                 reauthentication: None,
             }),
             changed: Condvar::new(),

@@ -41,6 +41,7 @@ impl Shared {
             core.session.poll_timeout(),
             core.closing_deadline(),
             self.requests.next_deadline(),
+            core.probe_at(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = if core.driver_waits && self.news.swap(false, Ordering::Relaxed) {

@@ -140,6 +140,17 @@ impl Default for DialOptions {
 }
 
 impl DialOptions {
+    /// The same way, without anything that changes the bytes.
+    pub(crate) fn without_layers(self) -> Self {
+        Self {
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "websocket")]
+            websocket: None,
+            ..self
+        }
+    }
+
     /// Whether something is to change the bytes on their way.
     pub(super) fn has_layers(&self) -> bool {
         #[cfg(feature = "websocket")]

@@ -35,6 +35,7 @@ mod redirect;
 mod reinitialise;
 mod requests;
 mod requests_raw;
+mod return_to_first;
 mod servers;
 mod settings;
 mod sharing;
