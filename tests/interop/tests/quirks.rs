@@ -1,5 +1,6 @@
 //! What real brokers do that the standard does not ask for, or forbids, played by a scripted peer: a client has to live
-//! with it. The brokers that do so are named; those of the matrix do it there as well.
+//! with it. The brokers that do so are named; those of the matrix do it there as well. That aedes cuts one packet into many
+//! WebSocket frames, and that one frame may have many packets, is in `tests/layers/tests/websocket/frames.rs`.
 
 use std::time::Duration;
 

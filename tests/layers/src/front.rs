@@ -64,7 +64,8 @@ impl Settings {
         }
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    /// The settings as the library has them.
+    pub fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(self.versions)
