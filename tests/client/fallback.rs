@@ -62,8 +62,10 @@ fn a_refused_version() {
             assert_eq!(codes.next(), (mqtt::MQTTv311, 0));
             eventually("it is connected", || client.is_connected());
         }
-        drop(accept(&peer, 4));
-        // A new `connect` asks again.
+        let connection = accept(&peer, 4);
+        // A new `connect` asks again, and the loop is not to come before it.
+        client.reconnect_delay_set(600, 600).unwrap();
+        drop(connection);
         client.connect(peer.address()).unwrap();
         assert_eq!(client.protocol(), mqtt::MQTTv5);
         let mut connection = accept(&peer, 5);
