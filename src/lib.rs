@@ -50,7 +50,8 @@
 //!   call that would wait for the loop it runs on (`wait_for_publish`, `loop_once` ..) returns
 //!   [`Error::WouldDeadlock`] instead.
 //! - [`loop_start`] starts one thread per client. One more thread per process, started with the first loop, sends the
-//!   PINGREQ of clients whose callback takes long. A name is looked up on a thread of its own, which ends with the answer.
+//!   PINGREQ of clients whose callback takes long. A name is looked up on a thread of its own, which ends
+//!   with the answer, and [`ConnectOptions::return_to_first`] looks for the first server on another.
 //!   All of them sleep while there is nothing to do.
 //! - What blocks says so and has a time-out. `publish` and `subscribe` do not wait for the server.
 //!
