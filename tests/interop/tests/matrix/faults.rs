@@ -131,6 +131,8 @@ static KNOWN: &[Known] = &[
         "lets a wildcard in front match them"),
     now_and_then(Nats, &[V311], "keep alive of 1 s", "connection lost",
         "waits for one second, not for one and a half"),
+    now_and_then(Nats, &[V311], "session after a broken connection", "instead of \"1\"",
+        "sends what was under way on the old connection again after 30 seconds (ack_wait), and later messages before it"),
 
     // RabbitMQ 3.10.8
     always(RabbitMq, V3, "QoS 2", "[1] instead",
