@@ -124,7 +124,9 @@ impl ConnectOptions {
     ///
     /// A server that does not know the session of the client answers as after any loss: subscriptions are renewed
     /// ([`resubscribe_set`](super::Client::resubscribe_set)), messages under way are sent again or given up
-    /// ([`on_session_lost_set`](super::Client::on_session_lost_set)).
+    /// ([`on_session_lost_set`](super::Client::on_session_lost_set)). Servers that share no sessions may each have one of
+    /// this client from an earlier time, and say so: there [`Resubscribe::Always`](super::Resubscribe) renews what that
+    /// one does not know.
     ///
     /// ```
     /// use callmq::client::ConnectOptions;
