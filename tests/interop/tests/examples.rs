@@ -1,12 +1,16 @@
 //! The examples of MQTT 5.0 run to their end against a real mosquitto and against the crate's own broker, and print what
 //! they promise.
 
+#[path = "../../support/proxies.rs"]
+mod proxies;
+
 use std::process::Command;
 use std::time::Duration;
 
 use interop::mosquitto::{Config, free_port};
 use interop::program::{Program, example};
 use interop::{Broker, BrokerKind, on_each_broker};
+use proxies::Proxy;
 
 /// Runs an example against a broker of its own. Returns what it printed.
 fn printed(kind: BrokerKind, name: &str) -> String {
@@ -87,6 +91,25 @@ fn will_delay(kind: BrokerKind) {
             "the will came after the delay of 2 s: true",
         ]
     );
+}
+
+on_each_broker!(proxy);
+fn proxy(kind: BrokerKind) {
+    let broker = kind.start();
+    let port = broker.address().1;
+    let proxy = Proxy::socks5(([127, 0, 0, 1], port).into(), Some(("me", "secret")));
+    let mut command = Command::new(example("proxy"));
+    // Only the proxy knows where that name leads.
+    command
+        .arg(format!("socks5h://me:secret@{}", proxy.address))
+        .arg("mqtt://broker.invalid:7");
+    let outcome = Program::start(&mut command, port, Vec::new()).wait(Duration::from_secs(60));
+    assert_eq!(
+        outcome.stdout, "hello from behind the proxy\n",
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(proxy.asked(), "me@broker.invalid:7");
 }
 
 /// mosquitto knows no clusters: its two listeners stand for two nodes that share their sessions. Both end, and come back,
