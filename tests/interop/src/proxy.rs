@@ -99,6 +99,18 @@ impl Proxy {
         }
     }
 
+    /// Ends as a server that is killed: nobody listens any more, then all connections break.
+    pub fn end(self) {
+        self.stop();
+        self.cut();
+    }
+
+    fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+
     /// What has been seen so far.
     pub fn records(&self) -> Vec<Record> {
         self.shared.records.lock().unwrap().clone()
@@ -107,9 +119,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        self.stop();
     }
 }
 

@@ -52,8 +52,8 @@ impl Brand {
         }
     }
 
-    /// The ways into it that a test can take. A mosquitto that is built from source has no TLS and no WebSocket: that needs the feature
-    /// `brokers`, as the other brokers do.
+    /// The ways into it that a test can take. A mosquitto that is built from source has no TLS and no WebSocket: those need
+    /// the feature `brokers`, as the other brokers do.
     pub fn ways(self) -> &'static [Way] {
         use Way::{SecureWebSocket, Tcp, Tls, Unix, WebSocket};
         match self {
