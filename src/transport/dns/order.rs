@@ -89,7 +89,8 @@ mod tests {
             let order = hosts(ordered(vec![record(0, 1, "a"), record(0, 9, "b")]));
             first += u32::from(order == "ba");
         }
-        assert!((800..=980).contains(&first), "{first}");
+        // 9 of 11 draws are beyond the weight of "a": 818, and five standard deviations on either side.
+        assert!((758..=878).contains(&first), "{first}");
     }
 
     #[test]
