@@ -39,13 +39,17 @@ impl Shared {
         let callbacks = &self.callbacks;
         let mut on_message = None;
         let mut count = 0;
-        while let Some(message) = self.next_message(driver) {
+        let mut message = Message::empty(driver.acknowledged);
+        while self.next_message(driver, &mut message) {
             count += 1;
             if !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() || self.requests.is_active() {
                 // The closure goes back before another one may run, which may set or clear it.
-                drop(on_message);
-                self.deliver_message(client, driver, watch, message);
-                return count;
+                drop(on_message.take());
+                self.deliver_message(client, driver, watch, &message);
+                if driver.waiting.is_some() || self.must_leave() {
+                    return count;
+                }
+                continue;
             }
             if on_message
                 .as_ref()
@@ -75,16 +79,19 @@ impl Shared {
         count
     }
 
-    /// The message that comes next, if it is a message.
+    /// Puts what comes next into `message`, if it is a message.
     #[inline(always)]
-    fn next_message(&self, driver: &mut Driver) -> Option<Message> {
+    fn next_message(&self, driver: &mut Driver, message: &mut Message) -> bool {
         match driver.batch.front() {
-            None => self.next_plain(driver),
+            None => self.next_plain(driver, message),
             Some(Event::Message(_)) => match driver.batch.pop_front() {
-                Some(Event::Message(received)) => Some(Message::received(received, driver.acknowledged)),
-                _ => None,
+                Some(Event::Message(received)) => {
+                    *message = Message::received(received, driver.acknowledged);
+                    true
+                }
+                _ => false,
             },
-            Some(_) => None,
+            Some(_) => false,
         }
     }
 
@@ -93,12 +100,12 @@ impl Shared {
         client: &Client,
         driver: &mut Driver,
         watch: &mut Watch,
-        message: Message,
+        message: &Message,
     ) {
         let ticket = message.ticket;
-        if self.requests.is_response(&message) {
+        if self.requests.is_response(message) {
             watch.enter(self, "request callback");
-            self.take_response(client, message);
+            self.take_response(client, message.clone());
             // The application does not acknowledge what it never sees.
             return ticket.map_or((), |ticket| self.done_with(driver, ticket));
         }
@@ -106,18 +113,18 @@ impl Shared {
         let mut failed = false;
         driver.matching.clear();
         if !filters.is_empty() {
-            filters.matching(&message, &mut driver.matching);
+            filters.matching(message, &mut driver.matching);
         }
         if driver.matching.is_empty() {
             watch.enter(self, "on_message");
-            let run = self.callbacks.message.run("on_message", |f| f(client, &message));
+            let run = self.callbacks.message.run("on_message", |f| f(client, message));
             failed = run.is_err();
             self.keep_failure(run);
         } else {
             watch.enter(self, "message callback");
             for index in 0..driver.matching.len() {
                 let entry = Arc::clone(&driver.matching[index]);
-                let run = entry.slot.run("message callback", |f| f(client, &message));
+                let run = entry.slot.run("message callback", |f| f(client, message));
                 if let Err(error) = run {
                     if let Error::Callback { message, .. } = &error {
                         logging::emit_line(self, &log_lines::filter_callback_failed(&entry.filter, message));
@@ -128,14 +135,14 @@ impl Shared {
             }
             driver.matching.clear();
         }
-        let senders = self.send_to_receivers(&message);
-        let withheld = failed && self.withhold(&message);
+        let senders = self.send_to_receivers(message);
+        let withheld = failed && self.withhold(message);
         let ticket = ticket.filter(|_| !withheld);
         if senders.is_empty() {
             self.handed_out(driver, ticket);
         } else {
             driver.waiting = Some(Box::new(Waiting {
-                message,
+                message: message.clone(),
                 senders,
                 ticket,
             }));

@@ -138,7 +138,7 @@ impl Shared {
         match event {
             Event::Message(received) => {
                 let message = Message::received(received, driver.acknowledged);
-                self.deliver_message(client, driver, watch, message);
+                self.deliver_message(client, driver, watch, &message);
             }
             Event::Trace(Trace::ReceivedConnAck { reason, .. })
                 if self.another_way(&self.lock(), reason).is_some() =>

@@ -402,13 +402,20 @@ impl Shared {
     /// The next message at the front of the input, if it is one that the session has nothing to do with (QoS 0, no
     /// properties): a stream of them is handed out without the lock, and without a place in the batch.
     #[inline(always)]
-    pub(super) fn next_plain(&self, driver: &mut Driver) -> Option<Message> {
-        driver.plain = driver.plain.checked_sub(1)?;
-        let message = driver.input.decode_plain(&driver.decoder)?;
+    pub(super) fn next_plain(&self, driver: &mut Driver, message: &mut Message) -> bool {
+        if driver.plain == 0 {
+            return false;
+        }
+        driver.plain -= 1;
+        if !driver.input.decode_plain(&driver.decoder, message) {
+            return false;
+        }
+        message.timestamp = driver.acknowledged;
+        message.ticket = None;
         // Only the driver counts.
         let count = self.plain_received.load(Ordering::Relaxed);
         self.plain_received.store(count + 1, Ordering::Relaxed);
-        Some(Message::plain(message, driver.acknowledged))
+        true
     }
 
     /// PINGREQ, and deadlines that have passed; those of the peer's answers if it is to be judged. One that floods us

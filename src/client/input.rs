@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::{Decoder, Packet, PlainMessage, Publish, ShortAck};
+use super::Message;
+use crate::codec::{Decoder, Packet, Publish, QoS, ShortAck};
 use crate::error::DecodeError;
 
 /// The size of the first buffer, and of the smallest: an idle client holds it. The next one is four times as large when
@@ -78,29 +79,47 @@ impl Input {
 
     /// The first two bytes that wait, or fewer.
     pub(super) fn front(&self) -> &[u8] {
-        let waiting = self.buffer.get(self.waiting.clone()).unwrap_or_default();
+        let waiting = self.waiting();
         waiting.get(..2).unwrap_or(waiting)
     }
 
-    /// Whether the next packet is a plain message.
-    pub(super) fn is_plain(&self, decoder: &Decoder) -> bool {
-        let waiting = self.buffer.get(self.waiting.clone());
-        waiting.is_some_and(|waiting| decoder.is_plain(waiting))
+    #[inline(always)]
+    fn waiting(&self) -> &[u8] {
+        self.buffer.get(self.waiting.clone()).unwrap_or_default()
     }
 
-    /// Decodes the next packet if it is a plain message, see [`Decoder::decode_plain`].
+    /// Whether the next packet is a plain message of QoS 0.
+    pub(super) fn is_plain(&self, decoder: &Decoder) -> bool {
+        let found = decoder.find_plain(self.waiting());
+        found.is_some_and(|found| found.qos == QoS::AtMostOnce && decoder.known_topic(found.topic).is_some())
+    }
+
+    /// Decodes the next packet into `message` if it is a plain one of QoS 0: a PUBLISH without properties whose Topic
+    /// Name came before. `false` if it is not.
     #[inline(always)]
-    pub(super) fn decode_plain(&mut self, decoder: &Decoder) -> Option<PlainMessage> {
-        decoder.decode_plain(&self.buffer, &mut self.waiting)
+    pub(super) fn decode_plain(&mut self, decoder: &Decoder, message: &mut Message) -> bool {
+        let waiting = self.waiting();
+        let Some(found) = decoder.find_plain(waiting) else {
+            return false;
+        };
+        if found.qos != QoS::AtMostOnce {
+            return false;
+        }
+        if message.topic.as_bytes() != found.topic {
+            let Some(topic) = decoder.known_topic(found.topic) else {
+                return false;
+            };
+            message.topic = topic.clone();
+        }
+        message.set_plain(&found, &self.buffer, self.waiting.start);
+        self.waiting.start += found.len();
+        true
     }
 
     /// The type of the next packet, as far as it has one.
     #[inline]
     pub(super) fn next_type(&self) -> u8 {
-        self.buffer
-            .get(self.waiting.clone())
-            .and_then(<[u8]>::first)
-            .map_or(0, |first| first >> 4)
+        self.waiting().first().map_or(0, |first| first >> 4)
     }
 
     /// Decodes the next packet if it is a PUBLISH without properties whose Topic Name came before.
@@ -163,6 +182,8 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::codec::ProtocolVersion;
 
@@ -216,6 +237,35 @@ mod tests {
                 assert_eq!(received(&mut Input::default(), &bytes, step, keep), payloads);
             }
         }
+    }
+
+    #[test]
+    fn a_stream_of_messages_passes_through_one_place() {
+        let mut input = Input::default();
+        let mut decoder = Decoder::new(ProtocolVersion::V311);
+        let mut message = Message::empty(Instant::now());
+        let other = b"\x31\x05\0\x01uyo";
+        // Each name twice: the first time it is not known.
+        let mut bytes = [&publish(b"hello")[..], other].concat().repeat(2);
+        // A name is not empty.
+        bytes.extend_from_slice(b"\x30\x02\0\0");
+        let read = |room: &mut [u8]| {
+            room[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        };
+        input.read(read).unwrap();
+        assert!(!input.is_plain(&decoder) && !input.decode_plain(&decoder, &mut message));
+        input.decode(&mut decoder).unwrap();
+        input.decode(&mut decoder).unwrap();
+        assert!(input.is_plain(&decoder) && input.decode_plain(&decoder, &mut message));
+        let first = message.clone();
+        assert!(input.decode_plain(&decoder, &mut message));
+        assert_eq!((first.topic.as_str(), first.retain), ("t", false));
+        assert_eq!((message.topic.as_str(), message.retain), ("u", true));
+        assert_eq!((first.payload, message.payload), ("hello".into(), "yo".into()));
+        let mut fresh = Message::empty(Instant::now());
+        assert!(!input.is_plain(&decoder) && !input.decode_plain(&decoder, &mut fresh));
+        assert!(input.decode(&mut decoder).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::convert::IntoPayload;
 use super::payload::Payload;
-use crate::codec::{PacketId, PlainMessage, Properties, Publish, QoS, TopicName};
+use crate::codec::{PacketId, PlainPublish, Properties, Publish, QoS, TopicName};
 use crate::session::{AckTicket, Outgoing, PayloadRef, Received};
 
 /// An application message.
@@ -110,18 +110,17 @@ impl Message {
             topic: self.topic.clone(),
             packet_id: PacketId::new(self.mid),
             properties: self.properties.clone(),
-            payload: self.payload.as_bytes().clone(),
+            payload: self.payload.to_bytes(),
         }
     }
 
-    /// A message of QoS 0 that arrived.
-    #[inline(always)]
-    pub(crate) fn plain(message: PlainMessage, now: Instant) -> Self {
+    /// A place for messages that arrive, see [`set_plain`](Self::set_plain).
+    pub(crate) fn empty(now: Instant) -> Self {
         Self {
-            topic: message.topic,
-            payload: Payload::from(message.payload),
+            topic: TopicName::empty(),
+            payload: Payload::default(),
             qos: QoS::AtMostOnce,
-            retain: message.retain,
+            retain: false,
             dup: false,
             mid: 0,
             properties: Properties::new(),
@@ -130,11 +129,27 @@ impl Message {
         }
     }
 
+    /// Becomes the message of a packet at `start` of `buffer`, but for topic, time and ticket. What is the same as in the
+    /// message before stays: so a stream of messages shares one handle of its buffer.
+    #[inline(always)]
+    pub(crate) fn set_plain(&mut self, packet: &PlainPublish<'_>, buffer: &Bytes, start: usize) {
+        let payload = packet.payload();
+        self.payload
+            .set_part(buffer, start + payload.start..start + payload.end);
+        self.qos = packet.qos;
+        self.retain = packet.retain();
+        self.dup = packet.dup();
+        self.mid = packet.packet_id.map_or(0, u16::from);
+        if !self.properties.is_empty() {
+            self.properties = Properties::new();
+        }
+    }
+
     /// What the session needs to publish it; the arguments are not checked here.
     pub(crate) fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             topic: &self.topic,
-            payload: PayloadRef::Shared(self.payload.as_bytes().clone()),
+            payload: PayloadRef::Shared(self.payload.to_bytes()),
             qos: self.qos,
             retain: self.retain,
             properties: &self.properties,

@@ -1,8 +1,10 @@
 //! The payload of a message: shared bytes that read as a slice and print as text.
 
 use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
-use std::ops::Deref;
+use std::hash::{Hash, Hasher};
+use std::ops::{Deref, Range};
 use std::str::Utf8Chunks;
 
 use bytes::Bytes;
@@ -23,8 +25,14 @@ use crate::error::Result;
 /// assert_eq!(format!("{payload} {payload:?}"), r#"21.5 b"21.5""#);
 /// # Ok::<(), callmq::error::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Payload(Bytes);
+#[derive(Clone, Default)]
+pub struct Payload {
+    /// May be more: the buffer that the message was read into.
+    buffer: Bytes,
+    /// Which part of it. A slice would be an owner of the buffer of its own, and to count one for each message of a
+    /// stream takes as long as everything else that is done for it.
+    part: Range<usize>,
+}
 
 impl Payload {
     /// Returns the payload as text.
@@ -33,46 +41,96 @@ impl Payload {
     ///
     /// [`Error::Other`](crate::error::Error::Other) with the [`Utf8Error`](std::str::Utf8Error) if it is not UTF-8.
     pub fn decode(&self) -> Result<&str> {
-        Ok(std::str::from_utf8(&self.0)?)
+        Ok(std::str::from_utf8(self)?)
     }
 
     /// Returns the payload as text, with U+FFFD for what is not UTF-8.
     pub fn to_str_lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        String::from_utf8_lossy(self)
     }
 
     /// Returns the bytes.
-    pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+    pub fn as_bytes(&self) -> &[u8] {
+        self
+    }
+
+    /// Returns the bytes, which are shared and not copied.
+    pub fn to_bytes(&self) -> Bytes {
+        self.buffer.slice(self.part.clone())
     }
 
     /// Returns the bytes without copying them.
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        if self.part == (0..self.buffer.len()) {
+            return self.buffer;
+        }
+        self.to_bytes()
+    }
+
+    /// Becomes a part of `buffer`; it has to be inside.
+    #[inline(always)]
+    pub(crate) fn set_part(&mut self, buffer: &Bytes, part: Range<usize>) {
+        if part.is_empty() {
+            *self = Self::default();
+            return;
+        }
+        // As long as we have it, there is no other in its place.
+        let has_it = self.buffer.as_ptr() == buffer.as_ptr() && self.buffer.len() == buffer.len();
+        if !has_it {
+            self.buffer = buffer.clone();
+        }
+        self.part = part;
     }
 
     fn chunks(&self) -> Utf8Chunks<'_> {
-        self.0.utf8_chunks()
+        self.utf8_chunks()
     }
 }
 
 impl Deref for Payload {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.buffer.get(self.part.clone()).unwrap_or_default()
     }
 }
 
 impl AsRef<[u8]> for Payload {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl Borrow<[u8]> for Payload {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload {}
+
+impl PartialOrd for Payload {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Payload {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Payload {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 
@@ -93,7 +151,15 @@ impl fmt::Display for Payload {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        // Bytes print as a byte string.
+        fmt::Debug::fmt(&self.to_bytes(), f)
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(buffer: Bytes) -> Self {
+        let part = 0..buffer.len();
+        Self { buffer, part }
     }
 }
 
@@ -101,41 +167,41 @@ macro_rules! from_bytes {
     ($($source:ty),*) => {$(
         impl From<$source> for Payload {
             fn from(source: $source) -> Self {
-                Self(Bytes::from(source))
+                Self::from(Bytes::from(source))
             }
         }
     )*};
 }
 
-from_bytes!(Bytes, Vec<u8>, String, Box<[u8]>);
+from_bytes!(Vec<u8>, String, Box<[u8]>);
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        Self(Bytes::copy_from_slice(bytes))
+        Self::from(Bytes::copy_from_slice(bytes))
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Payload {
     fn from(bytes: &[u8; N]) -> Self {
-        Self(Bytes::copy_from_slice(bytes))
+        Self::from(Bytes::copy_from_slice(bytes))
     }
 }
 
 impl From<&str> for Payload {
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self::from(text.as_bytes())
     }
 }
 
 impl From<Payload> for Bytes {
     fn from(payload: Payload) -> Self {
-        payload.0
+        payload.into_bytes()
     }
 }
 
 impl From<Payload> for Vec<u8> {
     fn from(payload: Payload) -> Self {
-        payload.0.into()
+        payload.into_bytes().into()
     }
 }
 
@@ -144,7 +210,7 @@ macro_rules! equals_bytes {
         impl<$($generics)*> PartialEq<$other> for Payload {
             fn eq(&self, other: &$other) -> bool {
                 let other: &[u8] = other.as_ref();
-                self.0 == other
+                **self == *other
             }
         }
 
@@ -193,6 +259,29 @@ mod tests {
         assert_eq!(format!("{payload:>6}|"), "  a\u{FFFD}\u{FFFD}z|");
         assert_eq!(format!("{payload:?}"), r#"b"a\xff\xc3z""#);
         assert!(payload.decode().is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_buffer_is_like_any_other_payload() {
+        let buffer = Bytes::from(b"on, off, ".to_vec());
+        let mut payload = Payload::default();
+        payload.set_part(&buffer, 0..2);
+        let first = payload.clone();
+        payload.set_part(&buffer, 4..7);
+        assert_eq!(
+            (first.to_string(), payload.to_string()),
+            ("on".into(), "off".into())
+        );
+        assert!(first > payload);
+        assert_eq!(payload, Payload::from("off"));
+        assert_eq!(payload.to_bytes().as_ptr(), buffer[4..].as_ptr());
+        assert_eq!(payload.as_bytes(), payload.clone().into_bytes());
+
+        payload.set_part(&buffer, 9..9);
+        drop((first, payload.clone().into_bytes()));
+        assert!(buffer.is_unique(), "an empty part holds nothing");
+        payload.set_part(&Bytes::from("other"), 0..5);
+        assert_eq!(payload, "other");
     }
 
     #[test]

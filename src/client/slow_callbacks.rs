@@ -8,7 +8,7 @@ use super::shared::Shared;
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The clock is read once for this many callbacks of a kind.
-const CALLS_PER_LOOK: u32 = 16;
+const CALLS_PER_LOOK: u32 = 64;
 
 /// Notices callbacks that hold the loop.
 #[derive(Debug)]

@@ -67,7 +67,7 @@ impl Client {
             properties,
             ..
         } = message.into_message()?;
-        let payload = payload.as_bytes().clone();
+        let payload = payload.into_bytes();
         if payload.len() > usize::from(u16::MAX) {
             return Err(Error::argument(
                 "payload",

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::plain_publish::{PlainMessage, PlainPublish};
+use super::plain_publish::PlainPublish;
 use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
     Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Packet, PacketType, ProtocolVersion, Publish,
-    ShortAck, SubAck, Subscribe, UnsubAck, Unsubscribe, rules,
+    ShortAck, SubAck, Subscribe, TopicName, UnsubAck, Unsubscribe, rules,
 };
 
 /// Takes packets off the front of a buffer.
@@ -104,34 +104,24 @@ impl Decoder {
         Ok(Some(found.packet))
     }
 
-    /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH of QoS 0 without properties whose Topic Name came
-    /// before.
+    /// The packet at the front of `input`, if it is a complete PUBLISH without properties; whether it has a Topic Name is
+    /// left open.
     #[inline(always)]
-    pub(crate) fn decode_plain(&self, input: &Bytes, range: &mut Range<usize>) -> Option<PlainMessage> {
-        let found = PlainPublish::find(
-            self.version,
-            self.max_packet_size,
-            part(input, range),
-            &self.topics,
-        )?;
-        if !found.is_at_most_once() {
-            return None;
-        }
-        let payload = found.payload();
-        let payload = if payload.is_empty() {
-            Bytes::new()
-        } else {
-            input.slice(range.start + payload.start..range.start + payload.end)
-        };
-        range.start += found.len();
-        Some(found.into_message(payload))
+    pub(crate) fn find_plain<'a>(&self, input: &'a [u8]) -> Option<PlainPublish<'a>> {
+        PlainPublish::find(self.version, self.max_packet_size, input)
+    }
+
+    /// The Topic Name with these bytes, if it came before.
+    #[inline]
+    pub(crate) fn known_topic(&self, bytes: &[u8]) -> Option<&TopicName> {
+        self.topics.known(bytes)
     }
 
     /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH without properties whose Topic Name came before.
     #[inline]
     pub(crate) fn decode_plain_publish(&self, input: &Bytes, range: &mut Range<usize>) -> Option<Publish> {
-        let bytes = part(input, range);
-        let found = PlainPublish::find(self.version, self.max_packet_size, bytes, &self.topics)?;
+        let found = self.find_plain(part(input, range))?;
+        let topic = self.known_topic(found.topic)?.clone();
         let payload = found.payload();
         let payload = if payload.is_empty() {
             Bytes::new()
@@ -139,7 +129,7 @@ impl Decoder {
             input.slice(range.start + payload.start..range.start + payload.end)
         };
         range.start += found.len();
-        Some(found.into_publish(payload))
+        Some(found.into_publish(topic, payload))
     }
 
     /// As [`decode_part`](Self::decode_part), if it is an acknowledgement in its shortest form.
@@ -150,29 +140,25 @@ impl Decoder {
         Some(ack)
     }
 
-    /// Whether [`decode_plain`](Self::decode_plain) would find one.
-    pub(crate) fn is_plain(&self, input: &[u8]) -> bool {
-        PlainPublish::find(self.version, self.max_packet_size, input, &self.topics)
-            .is_some_and(|found| found.is_at_most_once())
-    }
-
     /// Reads the packet at the front of `input`, the payload of a PUBLISH apart.
     #[inline]
     fn find(&mut self, input: &[u8]) -> Result<Option<Found>, DecodeError> {
-        match PlainPublish::find(self.version, self.max_packet_size, input, &self.topics) {
-            Some(found) => Ok(Some(Found {
-                len: found.len(),
-                payload: found.payload(),
-                packet: Packet::Publish(found.into_publish(Bytes::new())),
+        if let Some(found) = self.find_plain(input) {
+            if let Some(topic) = self.known_topic(found.topic) {
+                return Ok(Some(Found {
+                    len: found.len(),
+                    payload: found.payload(),
+                    packet: Packet::Publish(found.into_publish(topic.clone(), Bytes::new())),
+                }));
+            }
+        }
+        match ShortAck::read(input) {
+            Some(ack) if self.max_packet_size >= ShortAck::LEN => Ok(Some(Found {
+                packet: ack.into_packet(),
+                payload: ShortAck::LEN..ShortAck::LEN,
+                len: ShortAck::LEN,
             })),
-            None => match ShortAck::read(input) {
-                Some(ack) if self.max_packet_size >= ShortAck::LEN => Ok(Some(Found {
-                    packet: ack.into_packet(),
-                    payload: ShortAck::LEN..ShortAck::LEN,
-                    len: ShortAck::LEN,
-                })),
-                _ => self.find_any(input),
-            },
+            _ => self.find_any(input),
         }
     }
 

@@ -1,7 +1,6 @@
 //! A shortcut for the most frequent packet: a complete PUBLISH without properties whose Topic Name is known.
 //!
-//! It only recognises; whatever is not plain takes the long way in the decoder, which alone knows the rules. Measured
-//! on a stream of small messages of QoS 0: 210 instructions for a packet instead of 305 (MQTT 5.0: 217 instead of 400).
+//! It only recognises; whatever is not plain takes the long way in the decoder, which alone knows the rules.
 
 use std::num::NonZeroU16;
 use std::ops::Range;
@@ -9,37 +8,24 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::packet_type::{DUP, QOS, RETAIN};
-use super::topic_cache::TopicCache;
 use super::{PacketId, PacketType, Properties, ProtocolVersion, Publish, QoS, TopicName};
 
 /// What was found at the front of the buffer.
 #[derive(Debug)]
-pub(super) struct PlainPublish {
+pub(crate) struct PlainPublish<'a> {
     first: u8,
-    qos: QoS,
-    packet_id: Option<PacketId>,
-    topic: TopicName,
+    pub(crate) qos: QoS,
+    pub(crate) packet_id: Option<PacketId>,
+    /// The Topic Name, as far as that is one.
+    pub(crate) topic: &'a [u8],
     payload_start: usize,
     packet_len: usize,
 }
 
-/// What a PUBLISH of QoS 0 without properties says.
-#[derive(Debug)]
-pub(crate) struct PlainMessage {
-    pub(crate) retain: bool,
-    pub(crate) topic: TopicName,
-    pub(crate) payload: Bytes,
-}
-
-impl PlainPublish {
-    /// Recognises the packet at the front of `input`.
+impl<'a> PlainPublish<'a> {
+    /// Recognises the packet at the front of `input`. Whether it has a Topic Name is left to the caller.
     #[inline(always)]
-    pub(super) fn find(
-        version: ProtocolVersion,
-        max_packet_size: usize,
-        input: &[u8],
-        topics: &TopicCache,
-    ) -> Option<Self> {
+    pub(super) fn find(version: ProtocolVersion, max_packet_size: usize, input: &'a [u8]) -> Option<Self> {
         let (&[first, length], rest) = input.split_first_chunk()?;
         if first >> 4 != PacketType::Publish as u8 {
             return None;
@@ -61,6 +47,9 @@ impl PlainPublish {
         }
         let (topic_len, body) = body.split_first_chunk()?;
         let (topic, mut body) = body.split_at_checked(usize::from(u16::from_be_bytes(*topic_len)))?;
+        if topic.is_empty() {
+            return None;
+        }
         let qos = QoS::from_bits(first >> 1)?;
         let mut packet_id = None;
         if first & QOS != 0 {
@@ -80,45 +69,39 @@ impl PlainPublish {
             first,
             qos,
             packet_id,
-            topic: topics.known(topic)?,
+            topic,
             payload_start: packet_len - body.len(),
             packet_len,
         })
     }
 
-    #[inline(always)]
-    pub(super) fn is_at_most_once(&self) -> bool {
-        self.qos == QoS::AtMostOnce
-    }
-
     /// Where the payload is.
     #[inline(always)]
-    pub(super) fn payload(&self) -> Range<usize> {
+    pub(crate) fn payload(&self) -> Range<usize> {
         self.payload_start..self.packet_len
     }
 
     /// The length of the whole packet.
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.packet_len
     }
 
-    #[inline(always)]
-    pub(super) fn into_message(self, payload: Bytes) -> PlainMessage {
-        PlainMessage {
-            retain: self.first & RETAIN != 0,
-            topic: self.topic,
-            payload,
-        }
+    pub(crate) fn retain(&self) -> bool {
+        self.first & RETAIN != 0
+    }
+
+    pub(crate) fn dup(&self) -> bool {
+        self.first & DUP != 0
     }
 
     #[inline(always)]
-    pub(super) fn into_publish(self, payload: Bytes) -> Publish {
+    pub(super) fn into_publish(self, topic: TopicName, payload: Bytes) -> Publish {
         Publish {
-            dup: self.first & DUP != 0,
+            dup: self.dup(),
             qos: self.qos,
-            retain: self.first & RETAIN != 0,
-            topic: self.topic,
+            retain: self.retain(),
+            topic,
             packet_id: self.packet_id,
             properties: Properties::new(),
             payload,

@@ -14,11 +14,11 @@ pub(super) struct TopicCache {
 impl TopicCache {
     /// Returns the Topic Name with these bytes if it is remembered. The empty name never is.
     #[inline]
-    pub(super) fn known(&self, bytes: &[u8]) -> Option<TopicName> {
+    pub(super) fn known(&self, bytes: &[u8]) -> Option<&TopicName> {
         let ends = Ends::of(bytes);
         match self.names.get(ends.place())? {
             Some((known, name)) if *known == ends && (ends.is_all() || name.as_str().as_bytes() == bytes) => {
-                Some(name.clone())
+                Some(name)
             }
             _ => None,
         }
@@ -28,7 +28,7 @@ impl TopicCache {
     /// only the packet as a whole tells whether it may stand.
     pub(super) fn name(&mut self, bytes: &[u8]) -> Result<TopicName, &'static Rule> {
         if let Some(name) = self.known(bytes) {
-            return Ok(name);
+            return Ok(name.clone());
         }
         let text = check_utf8(bytes)?;
         check_wildcards(text, &rules::TOPIC_WILDCARD)?;

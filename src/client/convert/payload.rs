@@ -136,7 +136,7 @@ shared! {
     [] Bytes => |bytes| bytes;
     [] &Bytes => |bytes| bytes.clone();
     [] Payload => |payload| payload.into_bytes();
-    [] &Payload => |payload| payload.as_bytes().clone();
+    [] &Payload => |payload| payload.to_bytes();
     [] bool => |value| Bytes::from_static(if value { b"True" } else { b"False" });
     [] f32 => |number| Bytes::from(python_float(format!("{number:?}")));
     [] f64 => |number| Bytes::from(python_float(format!("{number:?}")));

@@ -188,7 +188,7 @@ impl Table {
     /// Takes a request in. `deadline` is for closures only.
     pub(super) fn add(&mut self, message: Message, deadline: Option<Instant>, waiter: Waiter) -> Result<Key> {
         if self.waiting.len() >= self.limit {
-            let payload = message.payload.as_bytes().clone();
+            let payload = message.payload.to_bytes();
             return Err(Error::QueueFull { payload });
         }
         let key = self.next;
