@@ -50,7 +50,7 @@ fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
-        [PROCESS_ARGUMENT] => Peer::run().map_err(|error| error.to_string()),
+        [PROCESS_ARGUMENT] => Peer::run(Ok).map_err(|error| error.to_string()),
         [POINT_ARGUMENT, curve, x, port, seconds] => measure_point(curve, x, port, seconds),
         _ => measure_all(),
     };
@@ -65,7 +65,7 @@ fn measure_all() -> Result<(), String> {
     fs::create_dir_all(&options.folder).map_err(|error| error.to_string())?;
     let file = options.folder.join("growth.csv");
     if !options.draw {
-        let peer = Peer::start().map_err(|error| format!("the peer does not start: {error}"))?;
+        let peer = Peer::start(&[]).map_err(|error| format!("the peer does not start: {error}"))?;
         let mut samples = Vec::new();
         for round in 1..=options.rounds {
             for curve in CURVES {

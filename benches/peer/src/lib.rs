@@ -13,7 +13,7 @@ pub mod wire;
 
 pub use process::{PROCESS_ARGUMENT, Peer};
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
@@ -25,23 +25,30 @@ const BLOCK: usize = 256 * 1024;
 /// A connection needs little; there may be a thousand.
 const STACK: usize = 128 * 1024;
 
-/// Serves every connection that is made.
+/// Serves every connection that is made, over what `open` makes of it.
 ///
 /// # Errors
 ///
 /// No connection can be accepted, or no thread be started.
-pub fn serve(listener: &TcpListener) -> io::Result<()> {
+pub fn serve<S: Read + Write>(
+    listener: &TcpListener,
+    open: impl Fn(TcpStream) -> io::Result<S> + Clone + Send + 'static,
+) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
+        let open = open.clone();
         thread::Builder::new().stack_size(STACK).spawn(move || {
             // However it ends: the client sees it.
-            let _ = Connection::new(stream).and_then(|mut connection| connection.run());
+            let _ = stream
+                .set_nodelay(true)
+                .and_then(|()| open(stream))
+                .and_then(|stream| Connection::new(stream).run());
         })?;
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     output: Vec<u8>,
     /// Messages until `counted` is due.
     left: Option<u64>,
@@ -55,14 +62,13 @@ struct Order {
     groups: usize,
 }
 
-impl Connection {
-    fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
+impl<S: Read + Write> Connection<S> {
+    fn new(stream: S) -> Self {
+        Self {
             stream,
             output: Vec::new(),
             left: None,
-        })
+        }
     }
 
     fn run(&mut self) -> io::Result<()> {

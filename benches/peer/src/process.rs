@@ -1,8 +1,8 @@
 //! The peer as a process of its own: its memory and its processor time are not the client's.
 
 use std::env;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -17,10 +17,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts this same program once more, as the peer.
-    pub fn start() -> io::Result<Self> {
+    /// Starts this same program once more, as the peer; `arguments` follow [`PROCESS_ARGUMENT`].
+    pub fn start(arguments: &[&str]) -> io::Result<Self> {
         let mut process = Command::new(env::current_exe()?)
             .arg(PROCESS_ARGUMENT)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -37,11 +38,14 @@ impl Peer {
         self.port
     }
 
-    /// What the peer's process does: says its port, and serves until nobody holds its standard input any more.
-    pub fn run() -> io::Result<()> {
+    /// What the peer's process does: says its port, and serves until nobody holds its standard input any more. Each
+    /// connection goes over what `open` makes of it.
+    pub fn run<S: Read + Write>(
+        open: impl Fn(TcpStream) -> io::Result<S> + Clone + Send + 'static,
+    ) -> io::Result<()> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         println!("{}", listener.local_addr()?.port());
-        thread::spawn(move || super::serve(&listener));
+        thread::spawn(move || super::serve(&listener, open));
         io::stdin().read_to_end(&mut Vec::new())?;
         Ok(())
     }
