@@ -37,7 +37,7 @@ fn shake_hands(config: &TlsConfig, host: Option<&str>, talk: &mut Talk<'_>) -> i
         .map_err(|error| TlsError::new(TlsReason::Settings, error.to_string()))
         .map_err(io::Error::other)?;
     loop {
-        let ready = records.step();
+        let ready = records.step(&mut []);
         let replies = records.take_replies();
         let Some(ready) = ready else {
             // The peer gets to know why, if it still listens.
@@ -49,7 +49,7 @@ fn shake_hands(config: &TlsConfig, host: Option<&str>, talk: &mut Talk<'_>) -> i
         talk.write_all(&replies).map_err(|error| explain(error, &host))?;
         match ready {
             Ready::Write => break,
-            Ready::Record => {}
+            Ready::Record(_) => {}
             Ready::Blocked => {
                 let mut room = records.take_room();
                 let result = talk.read(&mut room);

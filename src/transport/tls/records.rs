@@ -47,8 +47,8 @@ pub(super) struct Records {
 /// What the connection is ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
-    /// A record was decrypted into `plain`.
-    Record,
+    /// A record was decrypted: so many bytes into the room of the caller, the others into `plain`.
+    Record(usize),
     /// To encrypt.
     Write,
     /// For nothing until more has arrived.
@@ -79,22 +79,20 @@ impl Records {
 
     /// Decrypts into `buffer`, as much as there is; less than its size if nothing is left.
     pub(super) fn decrypt(&mut self, buffer: &mut [u8]) -> usize {
-        let mut count = 0;
-        loop {
-            count += self.take_plain(buffer.get_mut(count..).unwrap_or_default());
-            if count == buffer.len() || self.step() != Some(Ready::Record) {
-                return count;
+        let mut count = self.take_plain(buffer);
+        while let Some(room) = buffer.get_mut(count..).filter(|room| !room.is_empty()) {
+            match self.step(room) {
+                Some(Ready::Record(taken)) => count += taken,
+                Some(Ready::Write | Ready::Blocked) | None => break,
             }
         }
+        count
     }
 
     /// Moves what is decrypted to `buffer`.
     fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
         let left = self.plain.get(self.plain_taken..).unwrap_or_default();
-        let count = left.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), left.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let count = copy(left, buffer);
         self.plain_taken += count;
         if self.plain_taken == self.plain.len() {
             self.plain.clear();
@@ -103,8 +101,9 @@ impl Records {
         count
     }
 
-    /// Handles what has arrived up to the next record of plain bytes; `None` after a failure.
-    pub(super) fn step(&mut self) -> Option<Ready> {
+    /// Handles what has arrived up to the next record of plain bytes, which goes into `room` as far as it fits: there is
+    /// some only where `plain` is empty. `None` after a failure.
+    pub(super) fn step(&mut self, room: &mut [u8]) -> Option<Ready> {
         if self.failure.is_some() {
             return None;
         }
@@ -115,11 +114,15 @@ impl Records {
             let mut ready = None;
             match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    let mut taken = 0;
                     while let Some(Ok(record)) = traffic.next_record() {
-                        self.plain.extend_from_slice(record.payload);
+                        let count = copy(record.payload, room.get_mut(taken..).unwrap_or_default());
+                        taken += count;
+                        self.plain
+                            .extend_from_slice(record.payload.get(count..).unwrap_or_default());
                         discard += record.discard;
                     }
-                    ready = Some(Ready::Record);
+                    ready = Some(Ready::Record(taken));
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     let start = self.replies.len();
@@ -228,7 +231,7 @@ impl Records {
 
     /// Encrypts the first bytes of `slices`, behind what is on its way.
     pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        while self.step() == Some(Ready::Record) {}
+        while let Some(Ready::Record(_)) = self.step(&mut []) {}
         if let Some(error) = self.failure() {
             return Err(error);
         }
@@ -274,7 +277,7 @@ impl Records {
         if !idle || mem::replace(&mut self.goodbye_said, true) {
             return false;
         }
-        while self.step() == Some(Ready::Record) {}
+        while let Some(Ready::Record(_)) = self.step(&mut []) {}
         if self.failure.is_some() {
             return false;
         }
@@ -303,6 +306,15 @@ impl Records {
     pub(super) fn version(&self) -> Option<rustls::ProtocolVersion> {
         self.connection.protocol_version()
     }
+}
+
+/// Copies as much as fits.
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let count = from.len().min(to.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..count), from.get(..count)) {
+        to.copy_from_slice(from);
+    }
+    count
 }
 
 /// Has `encode` put records behind those that are there, for `size` plain bytes.
