@@ -82,8 +82,24 @@ impl Shared {
     /// Puts what comes next into `message`, if it is a message.
     #[inline(always)]
     fn next_message(&self, driver: &mut Driver, message: &mut Message) -> bool {
-        match driver.batch.front() {
+        match driver.batch.front_mut() {
             None => self.next_plain(driver, message),
+            Some(Event::Messages(run)) => {
+                let Some((packet, buffer, start, ticket)) = run.next() else {
+                    driver.batch.pop_front();
+                    return false;
+                };
+                if message.topic.as_bytes() != packet.topic {
+                    message.topic = driver.decoder.topic(packet.topic);
+                }
+                message.set_plain(&packet, buffer, start);
+                message.timestamp = driver.acknowledged;
+                message.ticket = ticket;
+                if run.is_empty() {
+                    driver.batch.pop_front();
+                }
+                true
+            }
             Some(Event::Message(_)) => match driver.batch.pop_front() {
                 Some(Event::Message(received)) => {
                     *message = Message::received(received, driver.acknowledged);

@@ -8,7 +8,7 @@ use super::callbacks::{Held, OnPublish, guarded};
 use super::driver::Driver;
 use super::shared::{Happening, Shared};
 use super::slow_callbacks::Watch;
-use super::{Client, ConnectFlags, DisconnectReason, Message, SocketHandle, guard, log_lines, logging};
+use super::{Client, ConnectFlags, DisconnectReason, SocketHandle, guard, log_lines, logging};
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
 use crate::reason_code::ServerReason;
@@ -71,7 +71,7 @@ impl Shared {
         count: &mut u32,
     ) -> bool {
         let next = match driver.batch.front() {
-            Some(Event::Message(_)) | None => None,
+            Some(Event::Message(_) | Event::Messages(_)) | None => None,
             Some(_) => driver.batch.pop_front(),
         };
         let handed_out = match next {
@@ -136,10 +136,8 @@ impl Shared {
     /// Hands out one event.
     fn deliver(self: &Arc<Self>, client: &Client, driver: &mut Driver, watch: &mut Watch, event: Event) {
         match event {
-            Event::Message(received) => {
-                let message = Message::received(received, driver.acknowledged);
-                self.deliver_message(client, driver, watch, &message);
-            }
+            // It has its turn next, see `deliver_messages`.
+            Event::Message(_) | Event::Messages(_) => driver.batch.push_front(event),
             Event::Trace(Trace::ReceivedConnAck { reason, .. })
                 if self.another_way(&self.lock(), reason).is_some() =>
             {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::Message;
-use crate::codec::{Decoder, Packet, Publish, QoS, ShortAck};
+use crate::codec::{Decoder, Packet, PlainRun, Publish, QoS, ShortAck};
 use crate::error::DecodeError;
 
 /// The size of the first buffer, and of the smallest: an idle client holds it. The next one is four times as large when
@@ -120,6 +120,12 @@ impl Input {
     #[inline]
     pub(super) fn next_type(&self) -> u8 {
         self.waiting().first().map_or(0, |first| first >> 4)
+    }
+
+    /// Takes packets off that are messages for the application, see [`Decoder::plain_run`].
+    #[inline]
+    pub(super) fn plain_run<'a>(&'a mut self, decoder: &'a Decoder) -> PlainRun<'a> {
+        decoder.plain_run(&self.buffer, &mut self.waiting)
     }
 
     /// Decodes the next packet if it is a PUBLISH without properties whose Topic Name came before.

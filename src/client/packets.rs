@@ -73,6 +73,12 @@ fn handle_run(
     let (input, decoder) = (&mut driver.input, &driver.decoder);
     match input.next_type() {
         PUBLISH => {
+            let count = core
+                .session
+                .handle_messages(now, input.plain_run(decoder), limit)?;
+            if count > 0 {
+                return Ok(count);
+            }
             let run = std::iter::from_fn(|| input.decode_plain_publish(decoder));
             core.session.handle_publishes(now, run.take(limit))
         }

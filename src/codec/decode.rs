@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::plain_publish::PlainPublish;
+use super::plain_publish::{PlainPublish, PlainRun};
 use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
@@ -115,6 +115,23 @@ impl Decoder {
     #[inline]
     pub(crate) fn known_topic(&self, bytes: &[u8]) -> Option<&TopicName> {
         self.topics.known(bytes)
+    }
+
+    /// The Topic Name with these bytes, which is one that a packet had.
+    pub(crate) fn topic(&self, bytes: &[u8]) -> TopicName {
+        let made = || TopicName::from_checked(&String::from_utf8_lossy(bytes));
+        self.known_topic(bytes).cloned().unwrap_or_else(made)
+    }
+
+    /// The packets at the front of `range` of `input`, as long as they are PUBLISH of QoS 0 and 1 without properties whose
+    /// Topic Name came before.
+    pub(crate) fn plain_run<'a>(&'a self, input: &'a Bytes, range: &'a mut Range<usize>) -> PlainRun<'a> {
+        PlainRun {
+            decoder: self,
+            input,
+            start: range.start,
+            range,
+        }
     }
 
     /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH without properties whose Topic Name came before.

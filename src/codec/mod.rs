@@ -38,7 +38,7 @@ pub use subscribe::{
 };
 pub use version::ProtocolVersion;
 
-pub(crate) use plain_publish::PlainPublish;
+pub(crate) use plain_publish::{PlainPackets, PlainPublish, PlainRun};
 pub(crate) use publish::{
     AckKind, PublishHead, ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
 };

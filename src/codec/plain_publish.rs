@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::packet_type::{DUP, QOS, RETAIN};
-use super::{PacketId, PacketType, Properties, ProtocolVersion, Publish, QoS, TopicName};
+use super::{Decoder, PacketId, PacketType, Properties, ProtocolVersion, Publish, QoS, TopicName};
 
 /// What was found at the front of the buffer.
 #[derive(Debug)]
@@ -106,5 +106,66 @@ impl<'a> PlainPublish<'a> {
             properties: Properties::new(),
             payload,
         }
+    }
+}
+
+/// Plain packets that follow each other, at the front of an input: takes those off it that go to the application at once
+/// (QoS 0 and 1).
+#[derive(Debug)]
+pub(crate) struct PlainRun<'a> {
+    pub(super) decoder: &'a Decoder,
+    pub(super) input: &'a Bytes,
+    pub(super) range: &'a mut Range<usize>,
+    pub(super) start: usize,
+}
+
+impl PlainRun<'_> {
+    /// The first `count` of those that were taken off.
+    pub(crate) fn taken(&self, count: usize) -> PlainPackets {
+        PlainPackets {
+            version: self.decoder.version(),
+            buffer: self.input.clone(),
+            start: self.start,
+            left: count,
+        }
+    }
+}
+
+impl<'a> Iterator for PlainRun<'a> {
+    type Item = PlainPublish<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<PlainPublish<'a>> {
+        let found = self.decoder.find_plain(self.input.get(self.range.clone())?)?;
+        if found.qos == QoS::ExactlyOnce || self.decoder.known_topic(found.topic).is_none() {
+            return None;
+        }
+        self.range.start += found.len();
+        Some(found)
+    }
+}
+
+/// Plain packets that were taken off an input and are to be read once more.
+#[derive(Debug)]
+pub(crate) struct PlainPackets {
+    version: ProtocolVersion,
+    buffer: Bytes,
+    start: usize,
+    left: usize,
+}
+
+impl PlainPackets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The next packet, and where it begins in its buffer.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<(PlainPublish<'_>, &Bytes, usize)> {
+        self.left = self.left.checked_sub(1)?;
+        let start = self.start;
+        let found = PlainPublish::find(self.version, usize::MAX, self.buffer.get(start..)?)?;
+        self.start += found.len();
+        Some((found, &self.buffer, start))
     }
 }

@@ -1,7 +1,11 @@
 //! What the session tells the application.
 
+use bytes::Bytes;
+
 use super::{AckTicket, AuthData};
-use crate::codec::{Properties, Publish, QoS, ReasonCode, SubscribeOptions, TopicName};
+use crate::codec::{
+    PlainPackets, PlainPublish, Properties, Publish, QoS, ReasonCode, SubscribeOptions, TopicName,
+};
 use crate::error::{DropReason, ServerLimit};
 
 /// Something that the application may want to know, in the order in which it happened.
@@ -15,6 +19,8 @@ pub(crate) enum Event {
     },
     /// An application message arrived.
     Message(Received),
+    /// As [`Message`](Self::Message), several that came one behind the other.
+    Messages(ReceivedRun),
     /// A step of an authentication, or its success: the application answers before anything else is received.
     Auth {
         reason: ReasonCode,
@@ -54,6 +60,36 @@ pub(crate) enum Event {
 pub(crate) struct Received {
     pub(crate) publish: Publish,
     pub(crate) ticket: Option<AckTicket>,
+}
+
+/// Received messages of QoS 0 and 1 without properties, in their packets, and how to acknowledge them.
+#[derive(Debug)]
+pub(crate) struct ReceivedRun {
+    packets: PlainPackets,
+    /// Of the next message of QoS 1, but for its Packet Identifier.
+    ticket: AckTicket,
+}
+
+impl ReceivedRun {
+    pub(super) fn new(packets: PlainPackets, ticket: AckTicket) -> Self {
+        Self { packets, ticket }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// The next message: its packet, the buffer that this is in, and where.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<(PlainPublish<'_>, &Bytes, usize, Option<AckTicket>)> {
+        let (packet, buffer, start) = self.packets.next()?;
+        let ticket = packet.packet_id.map(|packet_id| AckTicket {
+            packet_id: packet_id.get(),
+            ..self.ticket
+        });
+        self.ticket.sequence += u64::from(ticket.is_some());
+        Some((packet, buffer, start, ticket))
+    }
 }
 
 /// One packet, as a log line tells it.

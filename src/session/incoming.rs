@@ -151,14 +151,27 @@ impl Incoming {
         self.unacknowledged.len() + self.exactly_once.len()
     }
 
+    /// The ticket of the next message of QoS 1, but for its Packet Identifier.
+    pub(super) fn next_ticket(&self) -> AckTicket {
+        AckTicket {
+            connection: self.connection,
+            sequence: self.first + self.unacknowledged.len() as u64,
+            packet_id: 0,
+            qos: QoS::AtLeastOnce,
+        }
+    }
+
     /// A message of QoS 1 arrived. There cannot be more than there are identifiers.
     pub(super) fn receive_at_least_once(&mut self, packet_id: PacketId) -> Option<AckTicket> {
         if self.unacknowledged.len() >= ALL_IDS {
             return None;
         }
-        let sequence = self.first + self.unacknowledged.len() as u64;
+        let ticket = AckTicket {
+            packet_id: packet_id.get(),
+            ..self.next_ticket()
+        };
         self.unacknowledged.push_back((packet_id, Answer::None));
-        Some(self.ticket(packet_id, QoS::AtLeastOnce, sequence))
+        Some(ticket)
     }
 
     /// Whether the server has sent this message of QoS 2 on the present connection.
@@ -203,7 +216,12 @@ impl Incoming {
 
     pub(super) fn handle_pubrel(&mut self, packet_id: PacketId) -> Released {
         let sequence = self.next_sequence;
-        let ticket = self.ticket(packet_id, QoS::ExactlyOnce, sequence);
+        let ticket = AckTicket {
+            connection: self.connection,
+            sequence,
+            packet_id: packet_id.get(),
+            qos: QoS::ExactlyOnce,
+        };
         let Some(stored) = self.exactly_once.get_mut(packet_id) else {
             return Released::Complete;
         };
@@ -350,15 +368,6 @@ impl Incoming {
     fn answer(&mut self, ticket: AckTicket) -> Option<&mut Answer> {
         let index = usize::try_from(ticket.sequence.checked_sub(self.first)?).ok()?;
         Some(&mut self.unacknowledged.get_mut(index)?.1)
-    }
-
-    fn ticket(&self, packet_id: PacketId, qos: QoS, sequence: u64) -> AckTicket {
-        AckTicket {
-            connection: self.connection,
-            sequence,
-            packet_id: packet_id.get(),
-            qos,
-        }
     }
 }
 

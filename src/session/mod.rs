@@ -46,7 +46,7 @@ mod tests;
 pub(crate) use authentication::{AuthData, AuthStart};
 pub(crate) use connection::Lost;
 pub(crate) use counters::Counters;
-pub(crate) use event::{Event, Received, Trace};
+pub(crate) use event::{Event, Received, ReceivedRun, Trace};
 pub(crate) use limits::Limits;
 pub(crate) use out_buffer::OutBuffer;
 pub(crate) use requesting::{FIRST_OWN_IDENTIFIER, LAST_IDENTIFIER};

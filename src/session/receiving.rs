@@ -220,13 +220,12 @@ impl<T: Track> Session<T> {
             // Also of a message that came before: it sets the alias all the same.
             self.aliases.resolve(&mut publish)?;
         }
-        self.count_unanswered(&publish)?;
         let ticket = match (publish.qos, publish.packet_id) {
-            (QoS::AtLeastOnce, Some(packet_id)) => {
-                let ticket = self.incoming.receive_at_least_once(packet_id);
-                Some(ticket.ok_or_else(too_many)?)
-            }
+            (QoS::AtLeastOnce, Some(packet_id)) => Some(self.receive_at_least_once(packet_id)?),
             (QoS::ExactlyOnce, Some(packet_id)) => {
+                if !self.incoming.came_on_this_connection(packet_id) {
+                    self.count_unanswered()?;
+                }
                 self.incoming
                     .receive_exactly_once(packet_id, publish, self.settings.incoming_limit)
                     .map_err(too_much)?;
@@ -240,20 +239,20 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
+    /// A message of QoS 1, which goes to the application.
+    #[inline]
+    pub(super) fn receive_at_least_once(&mut self, packet_id: PacketId) -> Result<AckTicket, DecodeError> {
+        self.count_unanswered()?;
+        let ticket = self.incoming.receive_at_least_once(packet_id);
+        ticket.ok_or_else(too_many)
+    }
+
     /// The server has not more unfinished messages under way than our Receive Maximum allows [MQTT-3.3.4-9].
     ///
     /// Counted as the server has to: from its PUBLISH to our PUBACK, our PUBCOMP or a PUBREC that refuses. One of QoS 2
     /// that is repeated is still the same.
-    fn count_unanswered(&mut self, publish: &Publish) -> Result<(), DecodeError> {
+    fn count_unanswered(&mut self) -> Result<(), DecodeError> {
         if !self.is_v5() {
-            return Ok(());
-        }
-        let counts = match (publish.qos, publish.packet_id) {
-            (QoS::AtMostOnce, _) | (_, None) => false,
-            (QoS::AtLeastOnce, Some(_)) => true,
-            (QoS::ExactlyOnce, Some(packet_id)) => !self.incoming.came_on_this_connection(packet_id),
-        };
-        if !counts {
             return Ok(());
         }
         if self.wire.unanswered >= self.connection.announced.receive_maximum.into() {

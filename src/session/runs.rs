@@ -2,9 +2,46 @@
 //! shortest form. They go past what other packets have to be looked at for.
 
 use super::*;
-use crate::codec::{Publish, ShortAck};
+use crate::codec::{PlainRun, Publish, ShortAck};
 
 impl<T: Track> Session<T> {
+    /// A run of messages that go to the application at once; at most `limit` of them are taken off. Returns how many there
+    /// were: none where each packet has to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_packet`](Self::handle_packet). The messages before the one that is refused go to the application.
+    #[inline]
+    pub(crate) fn handle_messages(
+        &mut self,
+        now: Instant,
+        mut run: PlainRun<'_>,
+        limit: usize,
+    ) -> Result<usize, DecodeError> {
+        if !self.takes_runs(now) {
+            return Ok(0);
+        }
+        let ticket = self.incoming.next_ticket();
+        let mut count = 0;
+        let mut refused = Ok(());
+        for packet in run.by_ref().take(limit) {
+            self.wire.counters.packets_received += 1;
+            if let Some(packet_id) = packet.packet_id {
+                refused = self.receive_at_least_once(packet_id).map(drop);
+                if refused.is_err() {
+                    break;
+                }
+            }
+            self.wire.counters.messages_received[packet.qos as usize] += 1;
+            count += 1;
+        }
+        if count > 0 {
+            let messages = ReceivedRun::new(run.taken(count), ticket);
+            self.wire.emit(Event::Messages(messages));
+        }
+        refused.map(|()| count)
+    }
+
     /// A run of messages without properties, as most are. Returns how many were taken: none where each packet has to be
     /// looked at.
     ///
@@ -27,6 +64,7 @@ impl<T: Track> Session<T> {
         }
         Ok(count)
     }
+
     /// A run of acknowledgements in their shortest form, as most are. What they make room for follows behind the last.
     /// Returns how many were taken: none where each packet has to be looked at.
     ///

@@ -251,3 +251,44 @@ fn a_message_that_waited_for_room_is_acknowledged_although_nothing_follows_it() 
     assert_eq!(channel.try_recv().unwrap().unwrap().payload, "second");
     assert_eq!(bench.client.stats().unacknowledged, 0);
 }
+
+#[test]
+fn messages_that_are_kept_stay_what_they_were() {
+    let broker = listen();
+    let client = running("keeps", &broker);
+    let (sender, kept) = bounded(10_000);
+    client.on_message(move |_, message| sender.send(message.clone()).unwrap());
+    client.subscribe(("t/#", 2)).unwrap().wait(PATIENCE).unwrap();
+    // More topics than are remembered, each of them several times, in turns and in a row.
+    let topic = |number: usize| format!("t/{}", if number % 200 < 100 { number % 40 } else { 7 });
+    let text = |number: usize| "x".repeat(number % 90) + &number.to_string();
+    for number in 0..2_000 {
+        let qos = [0, 1, 1, 0, 0, 1, 1, 1][number / 10 % 8];
+        client
+            .publish_with(topic(number), text(number), qos, number % 3 == 0)
+            .unwrap();
+    }
+    // Those of QoS 0 wait for no acknowledgement: they may overtake the others.
+    let mut next = [0, 10];
+    for _ in 0..2_000 {
+        let message = kept.recv_timeout(PATIENCE).unwrap();
+        let qos = usize::from(u8::from(message.qos));
+        let number: usize = message
+            .payload
+            .to_str_lossy()
+            .trim_start_matches('x')
+            .parse()
+            .unwrap();
+        assert_eq!(
+            (message.topic.as_str(), &*message.payload),
+            (&*topic(number), text(number).as_bytes())
+        );
+        assert_eq!(
+            (message.mid > 0, qos),
+            (qos > 0, [0, 1, 1, 0, 0, 1, 1, 1][number / 10 % 8])
+        );
+        assert!(number >= next[qos], "{number} after {}", next[qos]);
+        next[qos] = number + 1;
+    }
+    eventually("all are acknowledged", || client.stats().unacknowledged == 0);
+}

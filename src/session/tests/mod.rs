@@ -20,6 +20,7 @@ mod publishing;
 mod queueing;
 mod receiving;
 mod resuming;
+mod runs;
 mod subscribing;
 mod topic_aliases;
 mod tracing;

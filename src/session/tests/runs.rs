@@ -1,0 +1,121 @@
+//! Packets that come in runs.
+
+use bytes::Bytes;
+
+use super::support::*;
+use crate::codec::{Decoder, ProtocolVersion};
+use crate::session::*;
+
+/// What came over one connection.
+struct Input {
+    decoder: Decoder,
+    bytes: Bytes,
+    range: std::ops::Range<usize>,
+}
+
+impl Input {
+    /// `packets` behind one with the same Topic Name, which is known then.
+    fn new(packets: &[Vec<u8>]) -> Self {
+        let bytes = Bytes::from([publish_bytes(0, "t", 0, "first"), packets.concat()].concat());
+        let mut range = 0..bytes.len();
+        let mut decoder = Decoder::new(ProtocolVersion::V311);
+        decoder.decode_part(&bytes, &mut range).unwrap();
+        Self {
+            decoder,
+            bytes,
+            range,
+        }
+    }
+
+    fn run(&mut self, bench: &mut Bench, limit: usize) -> Result<usize, DecodeError> {
+        let run = self.decoder.plain_run(&self.bytes, &mut self.range);
+        bench.session.handle_messages(bench.now, run, limit)
+    }
+}
+
+/// The payloads and tickets of the messages in runs.
+fn handed_out(bench: &mut Bench) -> Vec<(String, Option<AckTicket>)> {
+    let mut messages = Vec::new();
+    for event in bench.events() {
+        let Event::Messages(mut run) = event else {
+            panic!("{event:?}");
+        };
+        while !run.is_empty() {
+            let (packet, buffer, start, ticket) = run.next().unwrap();
+            assert_eq!(packet.topic, b"t");
+            let payload = &buffer[start..][packet.payload()];
+            messages.push((String::from_utf8_lossy(payload).into(), ticket));
+        }
+        assert!(run.next().is_none());
+    }
+    messages
+}
+
+#[test]
+fn messages_are_handed_out_and_acknowledged_together() {
+    let mut bench = Bench::connected(|_| {});
+    let before = at_least_once(&mut bench, 5);
+    let mut input = Input::new(&[
+        publish_bytes(0, "t", 0, "a"),
+        publish_bytes(0b0010, "t", 7, "b"),
+        publish_bytes(0b1010, "t", 9, "c"),
+        publish_bytes(0, "t", 0, "d"),
+        publish_bytes(0b0100, "t", 8, "e"),
+    ]);
+    let received = bench.session.counters();
+    assert_eq!(input.run(&mut bench, 3).unwrap(), 3);
+    assert_eq!(input.run(&mut bench, 3).unwrap(), 1);
+    // A message of QoS 2 is kept.
+    assert_eq!(input.run(&mut bench, 3).unwrap(), 0);
+    let packet = input.decoder.decode_part(&input.bytes, &mut input.range).unwrap();
+    assert!(matches!(packet, Some(Packet::Publish(publish)) if publish.payload == "e"));
+
+    let messages = handed_out(&mut bench);
+    let payloads: Vec<_> = messages.iter().map(|(payload, _)| payload.as_str()).collect();
+    assert_eq!(payloads, ["a", "b", "c", "d"]);
+    let counters = bench.session.counters();
+    assert_eq!(counters.packets_received - received.packets_received, 4);
+    assert_eq!(counters.messages_received, [2, 3, 0]);
+    // In the order of receipt, whatever the order of the tickets; once more does nothing.
+    let tickets: Vec<_> = messages.iter().filter_map(|(_, ticket)| *ticket).collect();
+    let [first, second] = tickets[..] else {
+        panic!("{tickets:?}");
+    };
+    let tickets = [second, first, first, before];
+    bench.session.acknowledge_all(tickets.into_iter());
+    let expected = [5, 7, 9].map(|packet_id| ack_bytes(0x40, packet_id));
+    assert_eq!(bench.sent(), expected.concat());
+    assert_eq!(bench.session.unacknowledged(), 0);
+}
+
+#[test]
+fn before_a_message_that_is_one_too_many_the_others_are_handed_out() {
+    let mut bench = Bench::connected(|_| {});
+    for _ in 0..65_533 {
+        bench.receive(message("t", "x", 1, 1)).unwrap();
+    }
+    bench.events();
+    let mut input = Input::new(&["a", "b", "c", "d"].map(|payload| publish_bytes(0b0010, "t", 2, payload)));
+    let error = input.run(&mut bench, 4).unwrap_err();
+    assert_eq!(error.reason, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
+    let messages = handed_out(&mut bench);
+    assert_eq!(messages.len(), 2);
+    assert_eq!((&*messages[0].0, &*messages[1].0), ("a", "b"));
+}
+
+#[test]
+fn there_is_no_run_where_each_packet_is_logged_or_without_a_connection() {
+    let mut input = Input::new(&[publish_bytes(0, "t", 0, "a")]);
+    let mut bench = Bench::connected(|settings| settings.trace = true);
+    assert_eq!(input.run(&mut bench, 1).unwrap(), 0);
+    let mut bench = Bench::new(|_| {});
+    assert_eq!(input.run(&mut bench, 1).unwrap(), 0);
+    let mut bench = Bench::connected(|_| {});
+    assert_eq!(input.run(&mut bench, 1).unwrap(), 1);
+}
+
+/// Receives a message of QoS 1 and returns its ticket.
+fn at_least_once(bench: &mut Bench, packet_id: u16) -> AckTicket {
+    bench.receive(message("t", "x", 1, packet_id)).unwrap();
+    bench.messages()[0].ticket.unwrap()
+}
