@@ -8,10 +8,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::IntoTimeout;
 use super::shared::Shared;
+use super::tracker::Tracker;
 use crate::codec::ReasonCode;
 use crate::error::{DropReason, Error, Result};
-use crate::reason_code::ServerReason;
-use crate::session::Track;
 
 /// Where an accepted message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ impl Delivery {
         matches!(self, Self::Acknowledged(_) | Self::Dropped(_))
     }
 
-    fn outcome(self) -> Option<Result<()>> {
+    pub(super) fn outcome(self) -> Option<Result<()>> {
         match self {
             Self::Queued | Self::Sent => None,
             Self::Acknowledged(reason) if reason.is_failure() => Some(Err(Error::Rejected(reason.into()))),
@@ -127,168 +126,8 @@ impl WrittenBytes {
 }
 
 /// One place, one message: the channel cannot be full, and a receiver that is gone does not mind.
-fn tell(channel: &Sender<Result<()>>, outcome: Result<()>) {
+pub(super) fn tell(channel: &Sender<Result<()>>, outcome: Result<()>) {
     let _ = channel.try_send(outcome);
-}
-
-/// Follows one message or request through the session.
-#[derive(Clone)]
-pub(crate) struct Tracker(Arc<Tracked>);
-
-struct Tracked {
-    shared: Weak<Shared>,
-    progress: Mutex<Progress>,
-}
-
-struct Progress {
-    delivery: Delivery,
-    /// What most of them do not have; there may be a million of these.
-    more: Option<Box<More>>,
-}
-
-#[derive(Default)]
-struct More {
-    said: Said,
-    /// Who asked for the outcome.
-    finished: Vec<Sender<Result<()>>>,
-}
-
-/// What the server said beside the code.
-#[derive(Default)]
-enum Said {
-    #[default]
-    Nothing,
-    /// Why it refused a message, in its words.
-    Words(Arc<str>),
-    /// The codes of a SUBACK or an UNSUBACK.
-    Granted(Vec<ReasonCode>),
-}
-
-impl Progress {
-    fn outcome(&self) -> Option<Result<()>> {
-        match (self.delivery.outcome(), self.said()) {
-            (Some(Err(Error::Rejected(reason))), Said::Words(words)) => {
-                Some(Err(Error::Rejected(ServerReason::new(reason.code, Some(words)))))
-            }
-            (outcome, _) => outcome,
-        }
-    }
-
-    fn said(&self) -> &Said {
-        self.more.as_ref().map_or(&Said::Nothing, |more| &more.said)
-    }
-
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
-    }
-
-    /// Tells the outcome to those who asked.
-    #[cold]
-    fn tell(&mut self) {
-        let Some(outcome) = self.outcome() else { return };
-        for finished in std::mem::take(&mut self.more().finished) {
-            tell(&finished, outcome.clone());
-        }
-    }
-}
-
-impl Tracker {
-    pub(crate) fn new(shared: Weak<Shared>) -> Self {
-        Self(Arc::new(Tracked {
-            shared,
-            progress: Mutex::new(Progress {
-                delivery: Delivery::Queued,
-                more: None,
-            }),
-        }))
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn delivery(&self) -> Delivery {
-        self.progress().delivery
-    }
-
-    fn outcome(&self) -> Option<Result<()>> {
-        self.progress().outcome()
-    }
-
-    #[inline]
-    fn end(&self, delivery: Delivery) {
-        let mut progress = self.progress();
-        if progress.delivery.is_final() {
-            return;
-        }
-        progress.delivery = delivery;
-        if progress.more.is_some() {
-            progress.tell();
-        }
-    }
-
-    /// As [`end`](Self::end), with what the server said.
-    fn end_with(&self, delivery: Delivery, said: Said) {
-        let mut progress = self.progress();
-        if !progress.delivery.is_final() {
-            progress.delivery = delivery;
-            progress.more().said = said;
-            progress.tell();
-        }
-    }
-
-    fn finished(&self) -> Receiver<Result<()>> {
-        let (sender, receiver) = bounded(1);
-        let mut progress = self.progress();
-        match progress.outcome() {
-            Some(outcome) => tell(&sender, outcome),
-            None => progress.more().finished.push(sender),
-        }
-        receiver
-    }
-}
-
-impl fmt::Debug for Tracker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tracker").field(&self.delivery()).finish()
-    }
-}
-
-impl Track for Tracker {
-    fn sent(&self) {
-        let mut progress = self.progress();
-        if progress.delivery == Delivery::Queued {
-            progress.delivery = Delivery::Sent;
-        }
-    }
-
-    fn acknowledged(&self, reason: ReasonCode, text: Option<&str>) {
-        let delivery = Delivery::Acknowledged(reason);
-        match text {
-            Some(words) if reason.is_failure() => self.end_with(delivery, Said::Words(words.into())),
-            _ => self.end(delivery),
-        }
-    }
-
-    fn granted(&self, reasons: &[ReasonCode]) {
-        let said = Said::Granted(reasons.to_vec());
-        self.end_with(Delivery::Acknowledged(ReasonCode::SUCCESS), said);
-    }
-
-    fn dropped(&self, why: DropReason) {
-        self.end(Delivery::Dropped(why));
-    }
-
-    fn renew(&mut self) -> bool {
-        let Some(tracked) = Arc::get_mut(&mut self.0) else {
-            return false;
-        };
-        let progress = tracked.progress.get_mut();
-        let progress = progress.unwrap_or_else(PoisonError::into_inner);
-        progress.delivery = Delivery::Queued;
-        progress.more = None;
-        true
-    }
 }
 
 /// A message that was accepted for publishing.
@@ -392,7 +231,7 @@ impl MessageInfo {
     fn shared(&self) -> Option<Arc<Shared>> {
         match &self.followed {
             Followed::Position { line, .. } => line.shared.upgrade(),
-            Followed::Tracker(tracker) => tracker.0.shared.upgrade(),
+            Followed::Tracker(tracker) => tracker.shared(),
         }
     }
 }
@@ -434,14 +273,13 @@ impl SubscribeInfo {
     ///
     /// As [`MessageInfo::wait_for_publish`].
     pub fn wait(&self, timeout: impl IntoTimeout) -> Result<Vec<ReasonCode>> {
-        let shared = self.tracker.0.shared.upgrade();
-        wait(shared, "SubscribeInfo::wait", timeout.into_timeout()?, || {
-            self.tracker.outcome()
-        })?;
-        match self.tracker.progress().said() {
-            Said::Granted(reasons) => Ok(reasons.clone()),
-            Said::Nothing | Said::Words(_) => Ok(Vec::new()),
-        }
+        wait(
+            self.tracker.shared(),
+            "SubscribeInfo::wait",
+            timeout.into_timeout()?,
+            || self.tracker.outcome(),
+        )?;
+        Ok(self.tracker.codes())
     }
 
     /// A channel that receives the outcome once, for `crossbeam_channel::select!`; [`wait`](Self::wait) then returns the

@@ -92,6 +92,7 @@ mod stats;
 mod subscribing;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracker;
 #[cfg(feature = "websocket")]
 mod websocket;
 mod will;

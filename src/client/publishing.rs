@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::info::Tracker;
 use super::shared::{Core, Shared};
+use super::tracker::Tracker;
 use super::{Client, IntoPayload, IntoQos, Message, MessageInfo};
 use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, ReasonCode};
 use crate::error::{Error, Result};
@@ -344,8 +344,10 @@ impl Shared {
         let mut deadline = None;
         let mut patience = SHORT_OF_AMPLE;
         loop {
-            let track = |_mid| Tracker::new(Arc::downgrade(self));
-            let accepted = core.session.publish(|| self.now(), message, track);
+            let Core {
+                session, trackers, ..
+            } = &mut *core;
+            let accepted = session.publish(|| self.now(), message, |_mid| trackers.next());
             if !matches!(accepted, Ok(Accepted::NoRoom)) {
                 if accepted.is_err() {
                     // Messages that expired have made room, but not enough; somebody may wait for one of them.

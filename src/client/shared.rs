@@ -24,10 +24,11 @@ use super::connect_options::ConnectOptions;
 use super::driver::Driver;
 use super::ended::Ending;
 use super::fallback::Fallback;
-use super::info::{Tracker, WrittenBytes};
+use super::info::WrittenBytes;
 use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
 use super::server_list::ServerList;
+use super::tracker::{Tracker, Trackers};
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::error::Error;
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
@@ -75,6 +76,7 @@ pub(crate) struct Core {
     /// Counts the connections: what belongs to an earlier one is left alone.
     pub(super) epoch: u64,
     pub(super) line: Arc<WrittenBytes>,
+    pub(super) trackers: Trackers,
     /// `None` while somebody drives.
     pub(super) driver: Option<Box<Driver>>,
     /// The loop that was started; calls then leave the work to it.
@@ -270,6 +272,7 @@ impl Shared {
                 socket: None,
                 epoch: 0,
                 line: WrittenBytes::new(Weak::clone(weak)),
+                trackers: Trackers::new(Weak::clone(weak)),
                 driver: Some(Box::default()),
                 running: None,
                 runs: 0,

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::callbacks::OnMessage;
-use super::info::Tracker;
 use super::shared::Shared;
 use super::{Client, IntoSubscriptions, IntoTopics, Message, Outcome, SubscribeInfo};
 use crate::codec::{PacketType, Properties, Property, ProtocolVersion, RetainHandling, Subscription};
@@ -188,8 +187,8 @@ impl Client {
         }
         let shared = self.shared();
         shared.check_properties(&properties, PacketType::Unsubscribe)?;
-        let tracker = Tracker::new(Arc::downgrade(shared));
         let mut core = shared.lock();
+        let tracker = core.trackers.next();
         let now = shared.now();
         let names = filters.clone();
         let mid = core
@@ -227,7 +226,6 @@ impl Shared {
                 log::warn!(target: "callmq", "a filter contains a backslash, levels are separated by '/'");
             }
         }
-        let tracker = Tracker::new(Arc::downgrade(self));
         let names: Vec<String> = subscriptions
             .iter()
             .map(|subscription| subscription.filter.clone())
@@ -235,6 +233,7 @@ impl Shared {
         let identifier = properties.subscription_identifiers().next();
         let mut core = self.lock();
         check_options(&subscriptions, core.session.settings.version)?;
+        let tracker = core.trackers.next();
         let mid = core
             .session
             .subscribe(self.now(), subscriptions, properties, |_| tracker.clone())?;

@@ -12,8 +12,9 @@ use crate::codec::{
 };
 use crate::topic::TopicName;
 
-/// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue. It stays
-/// in one place, boxed, while it goes from the queue to the messages in flight.
+/// An outgoing message, kept in as little memory as possible: there may be a million of them in the queue. It moves
+/// from there to the messages in flight: both are looked through in order, and another place in memory for each message
+/// would have to be fetched from the cache of the thread that published it.
 #[derive(Debug, Default)]
 pub(super) struct Message {
     /// The topic, and behind it the payload unless that is shared.
@@ -42,26 +43,29 @@ pub(super) enum Payload<'a> {
 
 impl Message {
     /// Keeps `message`, which is accepted `now`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
-    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Box<Self> {
+    pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Self {
         let payload = message.payload.as_slice();
         let is_shared = payload.len() >= SHARED_PAYLOAD_MIN;
         let copied = if is_shared { &[] } else { payload };
-        let mut kept = pool.take(message.topic.len() + copied.len());
-        kept.bytes.extend_from_slice(message.topic.as_bytes());
-        kept.bytes.extend_from_slice(copied);
-        // A Topic Name has at most 65,535 bytes: `publish` is called with a checked one [MQTT-4.7.3-3].
-        kept.topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
-        kept.qos = message.qos;
-        kept.retain = message.retain;
+        let mut bytes = pool.take(message.topic.len() + copied.len());
+        bytes.extend_from_slice(message.topic.as_bytes());
+        bytes.extend_from_slice(copied);
         let properties = message.properties;
-        if is_shared || !properties.is_empty() {
-            kept.extra = Some(Box::new(Extra {
+        let extra = (is_shared || !properties.is_empty()).then(|| {
+            Box::new(Extra {
                 properties: properties.clone(),
                 shared: is_shared.then(|| message.payload.to_bytes()),
                 expiry: Expiry::of(properties, now),
-            }));
+            })
+        });
+        Self {
+            bytes,
+            // A Topic Name has at most 65,535 bytes: `publish` is called with a checked one [MQTT-4.7.3-3].
+            topic_len: u16::try_from(message.topic.len()).unwrap_or(u16::MAX),
+            qos: message.qos,
+            retain: message.retain,
+            extra,
         }
-        kept
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -197,12 +201,11 @@ pub(super) fn properties_size(properties: &Properties) -> usize {
 
 static NO_PROPERTIES: Properties = Properties::new();
 
-/// Finished messages, whose memory serves the next ones: a steady flow of messages allocates nothing.
+/// The buffers of finished messages, for the next ones: a steady flow of messages allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    #[allow(clippy::vec_box, reason = "they keep their places")]
-    messages: Vec<Box<Message>>,
-    /// That of their buffers.
+    buffers: Vec<Vec<u8>>,
+    /// Theirs together.
     capacity: usize,
 }
 
@@ -212,30 +215,30 @@ const POOLED_CAPACITY: usize = 256 * 1024;
 const LARGEST_POOLED: usize = 4 * 1024;
 
 impl Pool {
-    /// An empty message with room for so many bytes.
+    /// An empty buffer with room for so many bytes.
     #[inline]
-    fn take(&mut self, len: usize) -> Box<Message> {
+    fn take(&mut self, len: usize) -> Vec<u8> {
         let used = if len <= LARGEST_POOLED {
-            self.messages.pop()
+            self.buffers.pop()
         } else {
             None
         };
-        let mut message = used.unwrap_or_default();
-        self.capacity -= message.bytes.capacity();
-        message.bytes.reserve_exact(len);
-        message
+        let mut buffer = used.unwrap_or_default();
+        self.capacity -= buffer.capacity();
+        buffer.reserve_exact(len);
+        buffer
     }
 
     /// The message is finished.
     #[inline]
-    pub(super) fn put(&mut self, mut message: Box<Message>) {
-        let capacity = message.bytes.capacity();
+    pub(super) fn put(&mut self, message: Message) {
+        let mut buffer = message.bytes;
+        let capacity = buffer.capacity();
         let fits = self.capacity + capacity <= POOLED_CAPACITY;
         if fits && (1..=LARGEST_POOLED).contains(&capacity) {
-            message.bytes.clear();
-            message.extra = None;
+            buffer.clear();
             self.capacity += capacity;
-            self.messages.push(message);
+            self.buffers.push(buffer);
         }
     }
 }
@@ -310,7 +313,7 @@ mod tests {
             })
             .collect();
         many.into_iter().for_each(|message| pool.put(message));
-        let kept: usize = pool.messages.iter().map(|message| message.bytes.capacity()).sum();
+        let kept: usize = pool.buffers.iter().map(Vec::capacity).sum();
         assert_eq!(kept, pool.capacity);
         assert!((POOLED_CAPACITY - LARGEST_POOLED..=POOLED_CAPACITY).contains(&kept));
     }

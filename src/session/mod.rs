@@ -87,10 +87,6 @@ pub(crate) trait Track: Clone {
     fn granted(&self, reasons: &[ReasonCode]);
     /// It will never be sent, or sent again.
     fn dropped(&self, why: DropReason);
-    /// Makes it as new, to follow another message, if nobody else has a hand on it. Returns whether that is so.
-    fn renew(&mut self) -> bool {
-        false
-    }
 }
 
 /// An application message to publish, its arguments checked. `topic` and `payload` are borrowed as far as possible: a
@@ -188,8 +184,6 @@ pub(crate) struct Session<T> {
     in_flight: InFlight<T>,
     unwritten: Unwritten<T>,
     pool: Pool,
-    /// Trackers of finished messages, for the next ones.
-    spare_tracks: Vec<T>,
     incoming: Incoming,
     /// The topic aliases of the server.
     aliases: topic_aliases::Received,
@@ -210,7 +204,6 @@ impl<T: Track> Session<T> {
             in_flight: InFlight::new(),
             unwritten: Unwritten::new(),
             pool: Pool::default(),
-            spare_tracks: Vec::new(),
             incoming: Incoming::new(),
             aliases: topic_aliases::Received::default(),
             subscriptions: Subscriptions::new(),

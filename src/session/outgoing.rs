@@ -32,7 +32,7 @@ pub(super) struct InFlight<T> {
 /// One message in flight.
 #[derive(Debug)]
 pub(super) struct Slot<T> {
-    pub(super) message: Box<Message>,
+    pub(super) message: Message,
     pub(super) track: T,
     pub(super) mid: u16,
     /// Bytes of it left on an earlier connection.
@@ -106,7 +106,7 @@ impl<T> InFlight<T> {
 
     /// A message goes into the output for the first time, at `position`.
     #[inline]
-    pub(super) fn insert(&mut self, id: PacketId, mid: u16, message: Box<Message>, track: T, position: u64) {
+    pub(super) fn insert(&mut self, id: PacketId, mid: u16, message: Message, track: T, position: u64) {
         let serial = self.next_serial;
         self.next_serial += 1;
         self.occupied += 1;

@@ -14,9 +14,6 @@ use crate::codec::{
 /// [MQTT-4.9.0-3].
 const IDS_FOR_REQUESTS: usize = 64;
 
-/// So many trackers of finished messages are kept.
-const SPARE_TRACKS: usize = 1024;
-
 impl<T: Track> Session<T> {
     /// Whether a message is of the kind that [`send_at_once`](Self::send_at_once) is for, and nothing stands in its way.
     #[inline]
@@ -223,7 +220,7 @@ impl<T: Track> Session<T> {
     pub(super) fn finish(
         &mut self,
         packet_id: PacketId,
-        mut slot: Slot<T>,
+        slot: Slot<T>,
         reason: ReasonCode,
         properties: Properties,
     ) {
@@ -232,9 +229,6 @@ impl<T: Track> Session<T> {
         self.wire.counters.acknowledged += 1;
         self.wire.counters.refused += u64::from(reason.is_failure());
         slot.track.acknowledged(reason, properties.reason_string());
-        if self.spare_tracks.len() < SPARE_TRACKS && slot.track.renew() {
-            self.spare_tracks.push(slot.track);
-        }
         self.wire.emit(Event::Published {
             mid: slot.mid,
             reason,
@@ -350,7 +344,7 @@ impl<T: Track> Session<T> {
         track: impl FnOnce(u16) -> T,
     ) -> Accepted<T> {
         let mid = packet_id.get();
-        let track = self.next_track(mid, track);
+        let track = track(mid);
         let kept = Message::new(message, &mut self.pool, self.now);
         self.put_in_flight(packet_id, mid, kept, track.clone());
         Accepted::Tracked { mid, track }
@@ -384,7 +378,7 @@ impl<T: Track> Session<T> {
     }
 
     #[inline(always)]
-    fn put_in_flight(&mut self, packet_id: PacketId, mid: u16, message: Box<Message>, track: T) {
+    fn put_in_flight(&mut self, packet_id: PacketId, mid: u16, message: Message, track: T) {
         let position = self.wire.appended;
         if !self.wire.put_kept(&message, packet_id) {
             self.wire
@@ -454,7 +448,7 @@ impl<T: Track> Session<T> {
             }
             WhenFull::DropNewest => {
                 let mid = self.ids.next_mid();
-                let track = self.next_track(mid, track);
+                let track = track(mid);
                 track.dropped(DropReason::QueueFull);
                 self.wire.counters.dropped += 1;
                 return Ok(Accepted::Tracked { mid, track });
@@ -468,7 +462,7 @@ impl<T: Track> Session<T> {
         }
         let packet_id = self.reserve_for_queue(message.qos);
         let mid = packet_id.map_or_else(|| self.ids.next_mid(), PacketId::get);
-        let track = self.next_track(mid, track);
+        let track = track(mid);
         let queued = Queued {
             mid,
             packet_id,
@@ -485,11 +479,6 @@ impl<T: Track> Session<T> {
         Ok(Accepted::Tracked { mid, track })
     }
 
-    #[inline]
-    fn next_track(&mut self, mid: u16, new: impl FnOnce(u16) -> T) -> T {
-        self.spare_tracks.pop().unwrap_or_else(|| new(mid))
-    }
-
     /// A queued message gets its Packet Identifier at once, as long as there are enough of them.
     fn reserve_for_queue(&mut self, qos: QoS) -> Option<PacketId> {
         if qos == QoS::AtMostOnce || self.ids.free() <= IDS_FOR_REQUESTS {
@@ -503,7 +492,7 @@ impl<T: Track> Session<T> {
         self.drop_message(queued.message, &queued.track, why);
     }
 
-    fn drop_message(&mut self, message: Box<Message>, track: &T, why: DropReason) {
+    fn drop_message(&mut self, message: Message, track: &T, why: DropReason) {
         self.pool.put(message);
         self.wire.counters.dropped += 1;
         track.dropped(why);

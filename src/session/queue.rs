@@ -38,7 +38,7 @@ pub(super) struct Queued<T> {
     pub(super) mid: u16,
     /// The identifier that is reserved for it. Equal to `mid`.
     pub(super) packet_id: Option<PacketId>,
-    pub(super) message: Box<Message>,
+    pub(super) message: Message,
     pub(super) track: T,
 }
 

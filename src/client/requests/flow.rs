@@ -7,7 +7,6 @@ use super::NEEDS_V5;
 use super::waiting::{Finished, Response};
 use crate::client::callbacks::guarded;
 use crate::client::driver::Driver;
-use crate::client::info::Tracker;
 use crate::client::shared::{Core, Happening, Phase, Shared};
 use crate::client::{Client, Message, Properties, QoS, ReasonCode, Resubscribe};
 use crate::codec::{ProtocolVersion, SubscribeOptions, Subscription};
@@ -68,10 +67,10 @@ impl Shared {
                         // As high as a request may be answered; a response that comes twice is late the second time.
                         options: SubscribeOptions::from(QoS::AtLeastOnce),
                     };
-                    let track = |_| Tracker::new(Arc::downgrade(self));
+                    let tracker = core.trackers.next();
                     let asked =
                         core.session
-                            .subscribe(self.now(), vec![subscription], Properties::new(), track);
+                            .subscribe(self.now(), vec![subscription], Properties::new(), |_| tracker);
                     let result = match asked {
                         Ok(mid) => {
                             table.asked = Some(mid);
@@ -249,12 +248,12 @@ impl Shared {
         if core.session.standing(&topic) == Standing::Unknown {
             return;
         }
-        let track = |_| Tracker::new(Arc::downgrade(self));
+        let tracker = core.trackers.next();
         let filters = vec![topic.as_str().to_owned()];
         // Where it fails the server goes on sending what is ignored.
         let asked = core
             .session
-            .unsubscribe(self.now(), filters, Properties::new(), track);
+            .unsubscribe(self.now(), filters, Properties::new(), |_| tracker);
         if asked.is_ok() {
             let written = self.after_command(core);
             self.keep_failure(written);

@@ -1,0 +1,283 @@
+//! Following messages and requests through the session: what [`MessageInfo`](super::MessageInfo) and
+//! [`SubscribeInfo`](super::SubscribeInfo) look at.
+//!
+//! Messages come in streams, are published by one thread and acknowledged by another. So their trackers stand side by
+//! side, a byte each: one allocation serves many of them, and the threads need not fetch each from the other's cache.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::info::{Delivery, tell};
+use super::shared::Shared;
+use crate::codec::ReasonCode;
+use crate::error::{DropReason, Error, Result};
+use crate::reason_code::ServerReason;
+use crate::session::Track;
+
+/// Trackers on one board.
+const PLACES: usize = 64;
+
+/// What a place on a board says.
+const QUEUED: u8 = 0;
+const SENT: u8 = 1;
+const SUCCEEDED: u8 = 2;
+/// It has ended in another way, which its note tells.
+const NOTED: u8 = 3;
+
+/// Hands out trackers.
+#[derive(Debug)]
+pub(crate) struct Trackers {
+    shared: Weak<Shared>,
+    board: Option<Arc<Board>>,
+    /// How many places of the board were given away.
+    used: u8,
+}
+
+/// Follows one message or request through the session.
+#[derive(Clone)]
+pub(crate) struct Tracker {
+    board: Arc<Board>,
+    place: u8,
+}
+
+/// Only the session changes places, and so one thread at a time; anybody may look at them.
+///
+/// Sequentially consistent: of a thread that changes a place and then reads `asked`, and one that stores `asked` and then
+/// reads the place, at least one sees what the other stored.
+struct Board {
+    shared: Weak<Shared>,
+    places: [AtomicU8; PLACES],
+    /// Whether somebody may wait in the notes.
+    asked: AtomicBool,
+    /// What most places do not have. No other lock is taken under this one.
+    notes: Mutex<Vec<Note>>,
+}
+
+struct Note {
+    place: u8,
+    /// How it has ended, if that is not a plain success.
+    ended: Option<(Delivery, Said)>,
+    /// Who asked for the outcome.
+    finished: Vec<Sender<Result<()>>>,
+}
+
+/// What the server said beside the code.
+enum Said {
+    Nothing,
+    /// Why it refused a message, in its words.
+    Words(Box<str>),
+    /// The codes of a SUBACK or an UNSUBACK.
+    Granted(Vec<ReasonCode>),
+}
+
+impl Trackers {
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        Self {
+            shared,
+            board: None,
+            used: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn next(&mut self) -> Tracker {
+        let board = match &self.board {
+            Some(board) if usize::from(self.used) < PLACES => board,
+            _ => {
+                self.used = 0;
+                self.board.insert(Board::new(&self.shared))
+            }
+        };
+        let place = self.used;
+        self.used += 1;
+        Tracker {
+            board: Arc::clone(board),
+            place,
+        }
+    }
+}
+
+impl Board {
+    #[inline(never)]
+    fn new(shared: &Weak<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Weak::clone(shared),
+            places: [const { AtomicU8::new(QUEUED) }; PLACES],
+            asked: AtomicBool::new(false),
+            notes: Mutex::default(),
+        })
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Vec<Note>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Note {
+    /// The one of this place.
+    fn of(notes: &mut Vec<Note>, place: u8) -> &mut Note {
+        let index = notes.iter().position(|note| note.place == place);
+        let index = index.unwrap_or_else(|| {
+            notes.push(Note {
+                place,
+                ended: None,
+                finished: Vec::new(),
+            });
+            notes.len() - 1
+        });
+        &mut notes[index]
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.ended
+            .as_ref()
+            .map_or(Delivery::Sent, |(delivery, _)| *delivery)
+    }
+
+    fn outcome(&self) -> Option<Result<()>> {
+        match (self.delivery().outcome(), &self.ended) {
+            (Some(Err(Error::Rejected(reason))), Some((_, Said::Words(words)))) => {
+                let words = Some(&**words);
+                Some(Err(Error::Rejected(ServerReason::new(reason.code, words))))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+impl Tracker {
+    fn place(&self) -> &AtomicU8 {
+        &self.board.places[usize::from(self.place) % PLACES]
+    }
+
+    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
+        self.board.shared.upgrade()
+    }
+
+    pub(super) fn delivery(&self) -> Delivery {
+        match self.place().load(Ordering::SeqCst) {
+            QUEUED => Delivery::Queued,
+            SENT => Delivery::Sent,
+            SUCCEEDED => Delivery::Acknowledged(ReasonCode::SUCCESS),
+            _ => Note::of(&mut self.board.notes(), self.place).delivery(),
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Option<Result<()>> {
+        match self.place().load(Ordering::SeqCst) {
+            QUEUED | SENT => None,
+            SUCCEEDED => Some(Ok(())),
+            _ => Note::of(&mut self.board.notes(), self.place).outcome(),
+        }
+    }
+
+    /// The codes of the SUBACK or UNSUBACK.
+    pub(super) fn codes(&self) -> Vec<ReasonCode> {
+        match &Note::of(&mut self.board.notes(), self.place).ended {
+            Some((_, Said::Granted(codes))) => codes.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A channel that gets the outcome.
+    pub(super) fn finished(&self) -> Receiver<Result<()>> {
+        let (sender, receiver) = bounded(1);
+        let mut notes = self.board.notes();
+        self.board.asked.store(true, Ordering::SeqCst);
+        match self.place().load(Ordering::SeqCst) {
+            QUEUED | SENT => Note::of(&mut notes, self.place).finished.push(sender),
+            SUCCEEDED => tell(&sender, Ok(())),
+            _ => {
+                if let Some(outcome) = Note::of(&mut notes, self.place).outcome() {
+                    tell(&sender, outcome);
+                }
+            }
+        }
+        receiver
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(self.place().load(Ordering::Relaxed), QUEUED | SENT)
+    }
+
+    #[inline]
+    fn succeed(&self) {
+        if !self.has_ended() {
+            self.place().store(SUCCEEDED, Ordering::SeqCst);
+            if self.board.asked.load(Ordering::SeqCst) {
+                self.tell();
+            }
+        }
+    }
+
+    #[cold]
+    fn end(&self, delivery: Delivery, said: Said) {
+        if !self.has_ended() {
+            Note::of(&mut self.board.notes(), self.place).ended = Some((delivery, said));
+            self.place().store(NOTED, Ordering::SeqCst);
+            self.tell();
+        }
+    }
+
+    /// Tells the outcome to those who asked.
+    #[cold]
+    fn tell(&self) {
+        let finished = {
+            let mut notes = self.board.notes();
+            let finished = std::mem::take(&mut Note::of(&mut notes, self.place).finished);
+            let asked = notes.iter().any(|note| !note.finished.is_empty());
+            self.board.asked.store(asked, Ordering::SeqCst);
+            finished
+        };
+        if let Some(outcome) = self.outcome() {
+            finished
+                .iter()
+                .for_each(|finished| tell(finished, outcome.clone()));
+        }
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tracker").field(&self.delivery()).finish()
+    }
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board").finish_non_exhaustive()
+    }
+}
+
+impl Track for Tracker {
+    #[inline]
+    fn sent(&self) {
+        if self.place().load(Ordering::Relaxed) == QUEUED {
+            self.place().store(SENT, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn acknowledged(&self, reason: ReasonCode, text: Option<&str>) {
+        if reason.value() == 0 {
+            return self.succeed();
+        }
+        let said = match text {
+            Some(words) if reason.is_failure() => Said::Words(words.into()),
+            _ => Said::Nothing,
+        };
+        self.end(Delivery::Acknowledged(reason), said);
+    }
+
+    fn granted(&self, reasons: &[ReasonCode]) {
+        let said = Said::Granted(reasons.to_vec());
+        self.end(Delivery::Acknowledged(ReasonCode::SUCCESS), said);
+    }
+
+    fn dropped(&self, why: DropReason) {
+        self.end(Delivery::Dropped(why), Said::Nothing);
+    }
+}
