@@ -290,6 +290,7 @@ impl Shared {
             core = self.wait_for_room(core);
         }
         let quiet = core.unwritten() == 0 && !core.writing.busy;
+        let before = (core.epoch, core.session.appended());
         let info;
         match core.session.publish_at_once(message) {
             Some((mid, end)) => info = MessageInfo::at_position(mid, Arc::clone(&core.line), end),
@@ -297,9 +298,8 @@ impl Shared {
         }
         if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
             self.after_command(core)?;
-        } else if self.is_dispatcher() {
-            // Written when the callback has returned.
-        } else if core.unwritten() > 0 {
+        } else if (core.epoch, core.session.appended()) != before && !self.is_dispatcher() {
+            // Inside a callback it is written when that has returned.
             self.hand_over(core, quiet);
         }
         Ok(info)

@@ -33,14 +33,14 @@ pub(crate) struct Trackers {
     shared: Weak<Shared>,
     board: Option<Arc<Board>>,
     /// How many places of the board were given away.
-    used: u8,
+    used: usize,
 }
 
 /// Follows one message or request through the session.
 #[derive(Clone)]
 pub(crate) struct Tracker {
     board: Arc<Board>,
-    place: u8,
+    place: usize,
 }
 
 /// Only the session changes places, and so one thread at a time; anybody may look at them.
@@ -57,7 +57,7 @@ struct Board {
 }
 
 struct Note {
-    place: u8,
+    place: usize,
     /// How it has ended, if that is not a plain success.
     ended: Option<(Delivery, Said)>,
     /// Who asked for the outcome.
@@ -85,7 +85,7 @@ impl Trackers {
     #[inline]
     pub(super) fn next(&mut self) -> Tracker {
         let board = match &self.board {
-            Some(board) if usize::from(self.used) < PLACES => board,
+            Some(board) if self.used < PLACES => board,
             _ => {
                 self.used = 0;
                 self.board.insert(Board::new(&self.shared))
@@ -118,7 +118,7 @@ impl Board {
 
 impl Note {
     /// The one of this place.
-    fn of(notes: &mut Vec<Note>, place: u8) -> &mut Note {
+    fn of(notes: &mut Vec<Note>, place: usize) -> &mut Note {
         let index = notes.iter().position(|note| note.place == place);
         let index = index.unwrap_or_else(|| {
             notes.push(Note {
@@ -150,7 +150,7 @@ impl Note {
 
 impl Tracker {
     fn place(&self) -> &AtomicU8 {
-        &self.board.places[usize::from(self.place) % PLACES]
+        &self.board.places[self.place % PLACES]
     }
 
     pub(super) fn shared(&self) -> Option<Arc<Shared>> {

@@ -45,6 +45,7 @@ impl<V> IdMap<V> {
     }
 
     /// Puts `value` at `id` and returns what was there.
+    #[inline]
     pub(super) fn insert(&mut self, id: PacketId, value: V) -> Option<V> {
         let (page, place) = split(id);
         if page >= self.pages.len() {
@@ -54,12 +55,14 @@ impl<V> IdMap<V> {
             Some(page) => page,
             empty => empty.insert(self.spare.pop().unwrap_or_else(Page::empty)),
         };
-        let before = page.values[place].replace(value);
-        if before.is_none() {
-            page.len += 1;
-            self.len += 1;
+        let place = &mut page.values[place];
+        if place.is_some() {
+            return place.replace(value);
         }
-        before
+        *place = Some(value);
+        page.len += 1;
+        self.len += 1;
+        None
     }
 
     #[inline]
@@ -73,6 +76,21 @@ impl<V> IdMap<V> {
             self.put_aside(number);
         }
         Some(value)
+    }
+
+    /// Removes a value, once `last` has seen it: where it is, for moving a large one costs.
+    #[inline]
+    pub(super) fn remove_after<R>(&mut self, id: PacketId, last: impl FnOnce(&mut V) -> R) -> Option<R> {
+        let (number, place) = split(id);
+        let page = self.pages.get_mut(number)?.as_mut()?;
+        let seen = last(page.values[place].as_mut()?);
+        page.values[place] = None;
+        page.len -= 1;
+        self.len -= 1;
+        if page.len == 0 {
+            self.put_aside(number);
+        }
+        Some(seen)
     }
 
     #[cold]
@@ -155,9 +173,13 @@ mod tests {
             map.iter_mut().map(|(id, _)| id.get()).collect::<Vec<_>>(),
             [1, 63, 64, 65_535]
         );
-        for n in [1, 63, 64, 65_535] {
+        for n in [1, 64] {
             assert_eq!(map.remove(id(n)), Some(n));
             assert_eq!(map.remove(id(n)), None);
+        }
+        for n in [63, 65_535] {
+            assert_eq!(map.remove_after(id(n), |&mut value| value), Some(n));
+            assert_eq!(map.remove_after(id(n), |&mut value| value), None);
         }
         assert_eq!(map.len(), 0);
         assert!(map.pages.iter().all(Option::is_none));

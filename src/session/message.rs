@@ -229,10 +229,10 @@ impl Pool {
         buffer
     }
 
-    /// The message is finished.
+    /// The message is finished: takes its buffer.
     #[inline]
-    pub(super) fn put(&mut self, message: Message) {
-        let mut buffer = message.bytes;
+    pub(super) fn put(&mut self, message: &mut Message) {
+        let mut buffer = std::mem::take(&mut message.bytes);
         let capacity = buffer.capacity();
         let fits = self.capacity + capacity <= POOLED_CAPACITY;
         if fits && (1..=LARGEST_POOLED).contains(&capacity) {
@@ -289,13 +289,13 @@ mod tests {
     #[test]
     fn finished_messages_lend_their_memory_up_to_a_bound() {
         let mut pool = Pool::default();
-        let first = Message::new(
+        let mut first = Message::new(
             &message("t", PayloadRef::Borrowed(b"x")),
             &mut pool,
             Instant::now(),
         );
         let place = first.bytes.as_ptr();
-        pool.put(first);
+        pool.put(&mut first);
         let second = Message::new(
             &message("u", PayloadRef::Borrowed(b"y")),
             &mut pool,
@@ -303,7 +303,7 @@ mod tests {
         );
         assert_eq!((second.bytes.as_ptr(), second.topic()), (place, "u"));
         let payload = [0; LARGEST_POOLED - 1];
-        let many: Vec<_> = (0..100)
+        let mut many: Vec<_> = (0..100)
             .map(|_| {
                 Message::new(
                     &message("t", PayloadRef::Borrowed(&payload)),
@@ -312,7 +312,7 @@ mod tests {
                 )
             })
             .collect();
-        many.into_iter().for_each(|message| pool.put(message));
+        many.iter_mut().for_each(|message| pool.put(message));
         let kept: usize = pool.buffers.iter().map(Vec::capacity).sum();
         assert_eq!(kept, pool.capacity);
         assert!((POOLED_CAPACITY - LARGEST_POOLED..=POOLED_CAPACITY).contains(&kept));

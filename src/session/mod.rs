@@ -483,6 +483,10 @@ impl<T: Track> Session<T> {
 
     // ---- output ----
 
+    /// Bytes that were put into the output on this connection.
+    pub(crate) fn appended(&self) -> u64 {
+        self.wire.appended
+    }
     pub(crate) fn output(&mut self) -> &mut OutBuffer {
         &mut self.wire.output
     }

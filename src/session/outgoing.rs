@@ -53,10 +53,10 @@ enum Step {
 }
 
 /// What an acknowledgement does.
-#[derive(Debug)]
-pub(super) enum Acked<T> {
-    /// Ends the exchange.
-    Finished(Slot<T>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acked {
+    /// Ends the exchange: `finish` is due.
+    Finished,
     /// PUBREL is due.
     Release,
     /// The identifier is not in use.
@@ -124,15 +124,15 @@ impl<T> InFlight<T> {
     }
 
     /// PUBACK. One for a message of QoS 2 ends that as well: a known server acknowledges so what it does not want.
-    pub(super) fn handle_puback(&mut self, id: PacketId) -> Acked<T> {
-        match self.remove(id) {
-            Some(slot) => Acked::Finished(slot),
+    pub(super) fn handle_puback(&mut self, id: PacketId) -> Acked {
+        match self.slots.get_mut(id) {
+            Some(_) => Acked::Finished,
             None => Acked::Unknown,
         }
     }
 
     /// PUBREC; a failure ends the exchange [MQTT-4.4.0-2].
-    pub(super) fn handle_pubrec(&mut self, id: PacketId, failed: bool) -> Acked<T> {
+    pub(super) fn handle_pubrec(&mut self, id: PacketId, failed: bool) -> Acked {
         let Some(slot) = self.slots.get_mut(id) else {
             return Acked::Unknown;
         };
@@ -140,7 +140,7 @@ impl<T> InFlight<T> {
             return Acked::Confused;
         }
         if failed {
-            return self.remove(id).map_or(Acked::Unknown, Acked::Finished);
+            return Acked::Finished;
         }
         if slot.step == Step::Waiting {
             self.occupied += 1;
@@ -155,12 +155,24 @@ impl<T> InFlight<T> {
         Acked::Release
     }
 
-    pub(super) fn handle_pubcomp(&mut self, id: PacketId) -> Acked<T> {
+    pub(super) fn handle_pubcomp(&mut self, id: PacketId) -> Acked {
         match self.slots.get_mut(id) {
             None => Acked::Unknown,
             // PUBCOMP answers PUBREL, which follows PUBREC [MQTT-4.3.3-1].
             Some(slot) if !matches!(slot.step, Step::Released { .. }) => Acked::Confused,
-            Some(_) => self.remove(id).map_or(Acked::Unknown, Acked::Finished),
+            Some(_) => Acked::Finished,
+        }
+    }
+
+    /// The exchange has ended: the message goes, after `last` has seen it.
+    #[inline]
+    pub(super) fn finish(&mut self, id: PacketId, last: impl FnOnce(&mut Slot<T>)) {
+        let counted = self.slots.remove_after(id, |slot| {
+            last(slot);
+            slot.step != Step::Waiting
+        });
+        if counted == Some(true) {
+            self.occupied = self.occupied.saturating_sub(1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::message::{Message, Payload};
 use super::out_buffer::SHARED_PAYLOAD_MIN;
-use super::outgoing::{Again, Slot};
+use super::outgoing::Again;
 use super::queue::{Queued, Which};
 use super::wire::PublishPacket;
 use super::*;
@@ -217,20 +217,22 @@ impl<T: Track> Session<T> {
 
     /// The exchange of a message of QoS 1 or 2 has ended.
     #[inline(always)]
-    pub(super) fn finish(
-        &mut self,
-        packet_id: PacketId,
-        slot: Slot<T>,
-        reason: ReasonCode,
-        properties: Properties,
-    ) {
+    pub(super) fn finish(&mut self, packet_id: PacketId, mut reason: ReasonCode, properties: Properties) {
+        let (pool, mut mid) = (&mut self.pool, 0);
+        self.in_flight.finish(packet_id, |slot| {
+            if reason == ReasonCode::PACKET_IDENTIFIER_NOT_FOUND && slot.is_recovered() {
+                // The PUBCOMP before was lost with its connection: no error in a recovery (MQTT 5.0, section 3.7.2.1).
+                reason = ReasonCode::SUCCESS;
+            }
+            mid = slot.mid;
+            pool.put(&mut slot.message);
+            slot.track.acknowledged(reason, properties.reason_string());
+        });
         self.ids.release(packet_id);
-        self.pool.put(slot.message);
         self.wire.counters.acknowledged += 1;
         self.wire.counters.refused += u64::from(reason.is_failure());
-        slot.track.acknowledged(reason, properties.reason_string());
         self.wire.emit(Event::Published {
-            mid: slot.mid,
+            mid,
             reason,
             properties,
         });
@@ -352,11 +354,14 @@ impl<T: Track> Session<T> {
 
     fn send_queued_unacknowledged(&mut self, queued: Queued<T>) {
         let Queued {
-            mid, message, track, ..
+            mid,
+            mut message,
+            track,
+            ..
         } = queued;
         self.wire.put_publish(&packet(&message, None, mid, false));
         self.wire.counters.messages_sent[0] += 1;
-        self.pool.put(message);
+        self.pool.put(&mut message);
         track.sent();
         let report = self.settings.report_qos0;
         self.unwritten.push(self.wire.appended, mid, report, Some(track));
@@ -492,8 +497,8 @@ impl<T: Track> Session<T> {
         self.drop_message(queued.message, &queued.track, why);
     }
 
-    fn drop_message(&mut self, message: Message, track: &T, why: DropReason) {
-        self.pool.put(message);
+    fn drop_message(&mut self, mut message: Message, track: &T, why: DropReason) {
+        self.pool.put(&mut message);
         self.wire.counters.dropped += 1;
         track.dropped(why);
     }

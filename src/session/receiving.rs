@@ -296,7 +296,7 @@ impl<T: Track> Session<T> {
         &mut self,
         kind: AckKind,
         packet_id: PacketId,
-        mut reason: ReasonCode,
+        reason: ReasonCode,
         properties: Properties,
     ) -> Result<(), DecodeError> {
         let acked = match kind {
@@ -309,13 +309,7 @@ impl<T: Track> Session<T> {
             }
         };
         match acked {
-            Acked::Finished(slot) => {
-                if reason == ReasonCode::PACKET_IDENTIFIER_NOT_FOUND && slot.is_recovered() {
-                    // The PUBCOMP before was lost with its connection: no error in a recovery (MQTT 5.0, section 3.7.2.1).
-                    reason = ReasonCode::SUCCESS;
-                }
-                self.finish(packet_id, slot, reason, properties);
-            }
+            Acked::Finished => self.finish(packet_id, reason, properties),
             // At once, so in the order of the PUBRECs [MQTT-4.6.0-4].
             Acked::Release => self.put_ack(AckKind::PubRel, packet_id),
             // The server waits for an end of that exchange; other answers need none.
