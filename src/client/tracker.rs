@@ -281,3 +281,80 @@ impl Track for Tracker {
         self.end(Delivery::Dropped(why), Said::Nothing);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tracker_tells_of_its_own_message_only() {
+        let mut trackers = Trackers::new(Weak::new());
+        let all: Vec<_> = (0..3 * PLACES + 1).map(|_| trackers.next()).collect();
+        let boards: Vec<_> = all.iter().map(|tracker| Arc::as_ptr(&tracker.board)).collect();
+        assert_eq!(boards.iter().filter(|&&board| board == boards[0]).count(), PLACES);
+        let refused = ReasonCode::QUOTA_EXCEEDED;
+        let unheard = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+        let asked_before: Vec<_> = all.iter().map(Tracker::finished).collect();
+        for (number, tracker) in all.iter().enumerate() {
+            tracker.sent();
+            match number % 6 {
+                0 => tracker.acknowledged(ReasonCode::SUCCESS, Some("fine")),
+                1 => tracker.acknowledged(refused, Some("no more")),
+                2 => tracker.acknowledged(unheard, None),
+                3 => tracker.dropped(DropReason::Expired),
+                4 => tracker.granted(&[refused]),
+                _ => {}
+            }
+            // What has ended stays as it was.
+            if number % 6 < 5 {
+                tracker.dropped(DropReason::Discarded);
+                tracker.acknowledged(ReasonCode::SUCCESS, None);
+            }
+        }
+        for ((number, tracker), before) in all.iter().enumerate().zip(asked_before) {
+            let (delivery, outcome) = match number % 6 {
+                0 | 4 => (Delivery::Acknowledged(ReasonCode::SUCCESS), Some(Ok(()))),
+                1 => {
+                    let words = ServerReason::new(refused, Some("no more"));
+                    (Delivery::Acknowledged(refused), Some(Err(Error::Rejected(words))))
+                }
+                2 => (Delivery::Acknowledged(unheard), Some(Ok(()))),
+                3 => {
+                    let why = DropReason::Expired;
+                    (Delivery::Dropped(why), Some(Err(Error::Dropped(why))))
+                }
+                _ => (Delivery::Sent, None),
+            };
+            let outcome = format!("{outcome:?}");
+            assert_eq!(tracker.delivery(), delivery, "{number}");
+            assert_eq!(format!("{:?}", tracker.outcome()), outcome, "{number}");
+            assert_eq!(format!("{:?}", before.try_recv().ok()), outcome, "{number}");
+            assert_eq!(
+                format!("{:?}", tracker.finished().try_recv().ok()),
+                outcome,
+                "{number}"
+            );
+            assert_eq!(tracker.codes().len(), usize::from(number % 6 == 4), "{number}");
+        }
+    }
+
+    #[test]
+    fn who_asks_while_the_message_ends_is_told() {
+        for _ in 0..200 {
+            let mut trackers = Trackers::new(Weak::new());
+            let all: Vec<_> = (0..PLACES).map(|_| trackers.next()).collect();
+            let asked = std::thread::scope(|scope| {
+                let asks = scope.spawn(|| all.iter().map(Tracker::finished).collect::<Vec<_>>());
+                all.iter()
+                    .for_each(|tracker| tracker.acknowledged(ReasonCode::SUCCESS, None));
+                asks.join()
+            });
+            assert!(
+                asked
+                    .unwrap()
+                    .iter()
+                    .all(|finished| matches!(finished.try_recv(), Ok(Ok(()))))
+            );
+        }
+    }
+}
