@@ -17,8 +17,9 @@ use crate::error::{DropReason, Error, Result};
 use crate::reason_code::ServerReason;
 use crate::session::Track;
 
-/// Trackers on one board.
-const PLACES: usize = 64;
+/// Trackers on one board: so many that boards hardly count among the allocations of a message, so few that a message
+/// whose handle is kept for long does not keep much.
+const PLACES: usize = 128;
 
 /// What a place on a board says.
 const QUEUED: u8 = 0;

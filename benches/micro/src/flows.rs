@@ -92,9 +92,6 @@ impl Track for Silent {
     fn acknowledged(&self, _: ReasonCode, _: Option<&str>) {}
     fn granted(&self, _: &[ReasonCode]) {}
     fn dropped(&self, _: DropReason) {}
-    fn renew(&mut self) -> bool {
-        true
-    }
 }
 
 /// A session, and what the client does for it.
