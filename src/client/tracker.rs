@@ -19,7 +19,7 @@ use crate::session::Track;
 
 /// Trackers on one board: so many that boards hardly count among the allocations of a message, so few that a message
 /// whose handle is kept for long does not keep much.
-const PLACES: usize = 128;
+const PLACES: usize = 256;
 
 /// What a place on a board says.
 const QUEUED: u8 = 0;
