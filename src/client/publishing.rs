@@ -9,7 +9,7 @@ use super::tracker::Tracker;
 use super::{Client, IntoPayload, IntoQos, Message, MessageInfo};
 use crate::codec::{MAX_REMAINING_LENGTH, PacketType, Properties, ProtocolVersion, QoS, ReasonCode};
 use crate::error::{Error, Result};
-use crate::session::{Accepted, Outgoing, PayloadRef, Received, WhenFull};
+use crate::session::{Accepted, Outgoing, Received, WhenFull};
 use crate::topic::check_topic;
 
 /// Messages.
@@ -266,11 +266,7 @@ const AUTOMATIC: Error = Error::InvalidState("messages are acknowledged automati
 
 impl Shared {
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
-        let payload: &[u8] = match &message.payload {
-            PayloadRef::Borrowed(bytes) => bytes,
-            PayloadRef::Shared(bytes) => bytes,
-        };
-        if payload.len() > MAX_REMAINING_LENGTH {
+        if message.payload.as_slice().len() > MAX_REMAINING_LENGTH {
             return Err(Error::argument(
                 "payload",
                 "must not be larger than 268,435,455 bytes",
@@ -312,13 +308,18 @@ impl Shared {
         message: &Outgoing<'_>,
     ) -> Result<(MutexGuard<'a, Core>, MessageInfo)> {
         let dropped = core.session.dropped();
-        let (core, accepted) = self.accept(core, message)?;
+        let (mut core, accepted) = self.accept(core, message)?;
         let info = match accepted {
             Accepted::NoRoom => {
                 let payload = message.payload.to_bytes();
                 return Err(Error::QueueFull { payload });
             }
             Accepted::InOutput { mid, end } => MessageInfo::at_position(mid, Arc::clone(&core.line), end),
+            Accepted::HeadInOutput { mid, end } => {
+                let line = Arc::clone(&core.line);
+                core = self.put_payload(core, message.payload.as_slice());
+                MessageInfo::at_position(mid, line, end)
+            }
             Accepted::Tracked { mid, track } => {
                 if !message.properties.is_empty() {
                     // It may expire before anything else is due.

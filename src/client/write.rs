@@ -32,71 +32,112 @@ impl Shared {
 
     /// As [`flush`](Self::flush), but takes what waits at most `rounds` times: others may append without end.
     fn flush_rounds<'a>(&'a self, mut core: MutexGuard<'a, Core>, rounds: usize) -> MutexGuard<'a, Core> {
-        let mut rounds = rounds;
-        loop {
-            if rounds == 0 {
-                return core;
-            }
-            rounds -= 1;
-            if core.writing.busy || core.writing.blocked || core.writing.held > 0 {
-                return core;
-            }
-            let Some(socket) = core.socket.clone() else {
-                return core;
+        for _ in 0..rounds {
+            let Some((socket, bytes)) = self.take_bytes(&mut core) else {
+                break;
             };
-            let Some(mut bytes) = core.writing.rest.take() else {
-                return core;
-            };
-            // What a slow peer has not taken does not pile up here: the session sees that its output is full.
-            if bytes.len() < core.session.settings.output_limit {
-                bytes.take_from(core.session.output());
-            }
-            if bytes.is_empty() && !socket.has_answers() {
-                core.writing.rest = Some(bytes);
-                self.unclog(&mut core);
-                self.after_write(&mut core);
-                return core;
-            }
-            core.writing.busy = true;
-            core.writing.heard = core.session.bytes_received();
-            core.session.writes(bytes.len());
-            let (epoch, writable) = (core.epoch, core.writing.writable);
-            drop(core);
-
-            let started = self.now();
-            let (count, result) = write_all(&socket, &mut bytes);
-            let now = self.now();
-
-            core = self.lock();
-            core.writing.busy = false;
-            if core.epoch != epoch || core.socket.is_none() {
-                // The connection was replaced or ended meanwhile; its bytes are nobody's.
-                bytes.clear();
-                core.writing.rest = Some(bytes);
-                self.notify(&core);
-                continue;
-            }
-            core.writing.rest = Some(bytes);
-            core.writing.last = now;
-            core.writing.took = now.saturating_duration_since(started);
-            core.session.writes(0);
-            if count > 0 {
-                core.writing.stalled = false;
-                core.session.wrote(now, count);
-                let written = core.session.written();
-                core.line.set_written(written);
-                self.unclog(&mut core);
-            }
-            match result {
-                Ok(()) => {}
-                // Writable again before we came back: try again.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    core.writing.blocked = core.writing.writable == writable;
-                }
-                Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
-            }
-            self.notify(&core);
+            core = self.write(core, &socket, bytes, &[]);
         }
+        core
+    }
+
+    /// Takes what waits, if this is the time to write it, and where to.
+    fn take_bytes(&self, core: &mut Core) -> Option<(Arc<Socket>, Box<OutBuffer>)> {
+        if core.writing.busy || core.writing.blocked || core.writing.held > 0 {
+            return None;
+        }
+        let socket = core.socket.clone()?;
+        let mut bytes = core.writing.rest.take()?;
+        // What a slow peer has not taken does not pile up here: the session sees that its output is full.
+        if bytes.len() < core.session.settings.output_limit {
+            bytes.take_from(core.session.output());
+        }
+        if bytes.is_empty() && !socket.has_answers() {
+            core.writing.rest = Some(bytes);
+            self.unclog(core);
+            self.after_write(core);
+            return None;
+        }
+        Some((socket, bytes))
+    }
+
+    /// Writes what was taken, and `payload` behind it; keeps what the socket does not take.
+    fn write<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        socket: &Socket,
+        mut bytes: Box<OutBuffer>,
+        mut payload: &[u8],
+    ) -> MutexGuard<'a, Core> {
+        core.writing.busy = true;
+        core.writing.heard = core.session.bytes_received();
+        core.session.writes(bytes.len() + payload.len());
+        let (epoch, writable) = (core.epoch, core.writing.writable);
+        drop(core);
+
+        let started = self.now();
+        let (count, result) = write_all(socket, &mut bytes, &mut payload);
+        let now = self.now();
+        if !payload.is_empty() {
+            bytes.append(|out| out.extend_from_slice(payload));
+        }
+
+        let mut core = self.lock();
+        core.writing.busy = false;
+        if core.epoch != epoch || core.socket.is_none() {
+            // The connection was replaced or ended meanwhile; its bytes are nobody's.
+            bytes.clear();
+            core.writing.rest = Some(bytes);
+            self.notify(&core);
+            return core;
+        }
+        core.writing.rest = Some(bytes);
+        core.writing.last = now;
+        core.writing.took = now.saturating_duration_since(started);
+        core.session.writes(0);
+        if count > 0 {
+            core.writing.stalled = false;
+            core.session.wrote(now, count);
+            let written = core.session.written();
+            core.line.set_written(written);
+            self.unclog(&mut core);
+        }
+        match result {
+            Ok(()) => {}
+            // Writable again before we came back: try again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                core.writing.blocked = core.writing.writable == writable;
+            }
+            Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
+        }
+        self.notify(&core);
+        core
+    }
+
+    /// Puts the large payload of a message whose head is the last of the output behind it. If nothing keeps the message
+    /// from leaving now, the payload is written from where it is, and only what the socket does not take is copied.
+    pub(super) fn put_payload<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        payload: &[u8],
+    ) -> MutexGuard<'a, Core> {
+        let is_left = core.writing.rest.as_ref().is_none_or(|rest| !rest.is_empty());
+        let later = is_left
+            || core.session.settings.trace
+            || self.is_dispatcher()
+            || self.callbacks.socket_register_write.is_set();
+        let taken = if later { None } else { self.take_bytes(&mut core) };
+        let Some((socket, bytes)) = taken else {
+            let copy = |out: &mut Vec<u8>| out.extend_from_slice(payload);
+            core.session.output().append(copy);
+            return core;
+        };
+        core = self.write(core, &socket, bytes, payload);
+        if !core.session.events().is_empty() {
+            // Whoever drives tells `on_publish`.
+            self.wake();
+        }
+        core
     }
 
     /// Some of the answers may have left. A driver that sleeps because of them is woken by whoever writes, for what it
@@ -217,21 +258,24 @@ impl Shared {
     }
 }
 
-/// Writes as much as the socket takes: how many bytes, and why it stopped. Without bytes only what the layers answer.
-fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<()>) {
+/// Writes as much as the socket takes of `bytes` and of `payload` behind them: how many bytes, and why it stopped.
+/// Without bytes only what the layers answer.
+fn write_all(socket: &Socket, bytes: &mut OutBuffer, payload: &mut &[u8]) -> (usize, io::Result<()>) {
     if bytes.is_empty() {
         return (0, socket.flush());
     }
     let mut count = 0;
-    while !bytes.is_empty() {
+    while !bytes.is_empty() || !payload.is_empty() {
         let result = match bytes.as_slice() {
-            Some(slice) => socket.write(slice),
-            None => write_slices(socket, bytes),
+            Some(slice) if payload.is_empty() => socket.write(slice),
+            _ => write_slices(socket, bytes, payload),
         };
         match result {
             Ok(0) => return (count, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
+                let beyond = written.saturating_sub(bytes.len());
                 bytes.advance(written);
+                *payload = payload.get(beyond..).unwrap_or_default();
                 count += written;
             }
             Err(error) => return (count, Err(error)),
@@ -242,8 +286,8 @@ fn write_all(socket: &Arc<Socket>, bytes: &mut OutBuffer) -> (usize, io::Result<
 
 /// Writes what is in several pieces. Not part of the caller's stack frame, which would be large.
 #[inline(never)]
-fn write_slices(socket: &Socket, bytes: &OutBuffer) -> io::Result<usize> {
+fn write_slices(socket: &Socket, bytes: &OutBuffer, payload: &[u8]) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES];
-    let filled = bytes.io_slices(&mut slices);
+    let filled = bytes.io_slices(payload, &mut slices);
     socket.write_vectored(&slices[..filled])
 }

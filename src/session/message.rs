@@ -34,11 +34,13 @@ struct Extra {
     expiry: Option<Expiry>,
 }
 
-/// A payload on its way into the output: bytes to copy, or bytes to write from where they are.
+/// A payload on its way into the output: bytes to copy, bytes to write from where they are, or bytes that the caller
+/// puts there itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Payload<'a> {
     Copied(&'a [u8]),
     Shared(&'a Bytes),
+    Apart(&'a [u8]),
 }
 
 impl Message {
@@ -125,7 +127,7 @@ impl Message {
     /// As a packet, for the application that takes it back.
     pub(super) fn into_publish(self, dup: bool, packet_id: Option<PacketId>) -> Publish {
         let payload = match self.payload() {
-            Payload::Copied(bytes) => Bytes::copy_from_slice(bytes),
+            Payload::Copied(bytes) | Payload::Apart(bytes) => Bytes::copy_from_slice(bytes),
             Payload::Shared(bytes) => bytes.clone(),
         };
         Publish {
@@ -141,7 +143,7 @@ impl Message {
 }
 
 impl PayloadRef<'_> {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
             Self::Shared(bytes) => bytes,
@@ -166,7 +168,7 @@ impl Outgoing<'_> {
 impl Payload<'_> {
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Copied(bytes) => bytes,
+            Self::Copied(bytes) | Self::Apart(bytes) => bytes,
             Self::Shared(bytes) => bytes,
         }
     }

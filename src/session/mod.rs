@@ -112,6 +112,8 @@ pub(crate) enum PayloadRef<'a> {
 pub(crate) enum Accepted<T> {
     /// QoS 0, in the output: it has left when [`Session::written`] reaches `end`.
     InOutput { mid: u16, end: u64 },
+    /// The same, but for its payload, which is large and was lent: the caller puts that behind the output, at once.
+    HeadInOutput { mid: u16, end: u64 },
     /// Everything else; the tracker hears of it.
     Tracked { mid: u16, track: T },
     /// It was not: the queue is full, and [`WhenFull::Block`] says to wait for room.

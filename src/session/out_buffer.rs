@@ -20,7 +20,7 @@ pub(crate) struct OutBuffer {
     len: usize,
 }
 
-/// An emptied buffer keeps this much memory for the next packets.
+/// An emptied buffer keeps up to this much memory for the next packets.
 const RETAINED_CAPACITY: usize = 512 * 1024;
 /// Up to this many bytes before a shared payload are copied to a chunk of their own; beyond, their buffer is given away.
 const COPIED_HEAD: usize = 4 * 1024;
@@ -61,10 +61,10 @@ impl OutBuffer {
             None
         }
     }
-    /// Fills `slices` with what is to be written next and returns how many were filled.
-    pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `slices` with what is to be written next, `behind` last of all, and returns how many were filled.
+    pub(crate) fn io_slices<'a>(&'a self, behind: &'a [u8], slices: &mut [IoSlice<'a>]) -> usize {
         let tail = self.tail.get(self.tail_written..).unwrap_or_default();
-        let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([tail]);
+        let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([tail, behind]);
         let mut filled = 0;
         for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
             *slice = IoSlice::new(part);
@@ -106,10 +106,11 @@ impl OutBuffer {
         if !self.chunks.is_empty() {
             self.chunks.clear();
         }
-        self.tail.clear();
         if self.tail.capacity() > RETAINED_CAPACITY {
-            self.tail.shrink_to(RETAINED_CAPACITY);
+            // Given back whole: allocators soon keep at hand what comes and goes, but not what is made larger and smaller.
+            self.tail = Vec::new();
         }
+        self.tail.clear();
         self.tail_written = 0;
         self.len = 0;
     }
@@ -150,7 +151,7 @@ mod tests {
         let mut bytes = Vec::new();
         while !out.is_empty() {
             let mut slices = vec![IoSlice::new(&[]); window];
-            let filled = out.io_slices(&mut slices);
+            let filled = out.io_slices(&[], &mut slices);
             let next: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
             let count = step.min(next.len());
             bytes.extend_from_slice(&next[..count]);
@@ -198,8 +199,20 @@ mod tests {
         put(&mut out, b"head");
         out.push_shared(payload.clone());
         let mut slices = [IoSlice::new(&[]); 4];
-        assert_eq!(out.io_slices(&mut slices), 2);
+        assert_eq!(out.io_slices(&[], &mut slices), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
+    }
+
+    #[test]
+    fn what_is_not_in_the_buffer_comes_behind_all_that_is() {
+        for window in 1..6 {
+            let out = mixed();
+            let mut slices = vec![IoSlice::new(&[]); window];
+            let filled = out.io_slices(b"mno", &mut slices);
+            let next: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+            assert_eq!(next, b"abcDEFGHIjklmno"[..next.len()]);
+            assert_eq!(filled, window.min(5));
+        }
     }
 
     #[test]
@@ -236,12 +249,14 @@ mod tests {
         let mut out = OutBuffer::default();
         put(&mut out, &vec![0; 4 * RETAINED_CAPACITY]);
         out.advance(4 * RETAINED_CAPACITY);
-        assert!(out.tail.capacity() >= RETAINED_CAPACITY);
-        assert!(out.tail.capacity() <= RETAINED_CAPACITY + 4096);
+        assert!(out.tail.capacity() <= RETAINED_CAPACITY);
+        put(&mut out, &vec![0; RETAINED_CAPACITY]);
+        out.clear();
+        assert_eq!(out.tail.capacity(), RETAINED_CAPACITY);
         put(&mut out, &vec![0; 4 * RETAINED_CAPACITY]);
         out.clear();
         assert!(out.is_empty());
-        assert!(out.tail.capacity() <= RETAINED_CAPACITY + 4096);
+        assert!(out.tail.capacity() <= RETAINED_CAPACITY);
     }
 
     #[test]

@@ -315,6 +315,11 @@ impl<T: Track> Session<T> {
 
     fn send_unacknowledged(&mut self, message: &Outgoing<'_>) -> Accepted<T> {
         let mid = self.ids.next_mid();
+        let payload = match &message.payload {
+            PayloadRef::Borrowed(bytes) if bytes.len() >= SHARED_PAYLOAD_MIN => Payload::Apart(bytes),
+            PayloadRef::Borrowed(bytes) => Payload::Copied(bytes),
+            PayloadRef::Shared(bytes) => Payload::Shared(bytes),
+        };
         self.wire.put_publish(&PublishPacket {
             // [MQTT-3.3.1-2]
             dup: false,
@@ -324,10 +329,7 @@ impl<T: Track> Session<T> {
             mid,
             topic: message.topic.as_bytes(),
             properties: message.properties,
-            payload: match &message.payload {
-                PayloadRef::Borrowed(bytes) => Payload::Copied(bytes),
-                PayloadRef::Shared(bytes) => Payload::Shared(bytes),
-            },
+            payload,
         });
         self.wire.counters.messages_sent[0] += 1;
         let end = self.wire.appended;
@@ -336,7 +338,10 @@ impl<T: Track> Session<T> {
         } else {
             self.unwritten.push_silent(end);
         }
-        Accepted::InOutput { mid, end }
+        match payload {
+            Payload::Apart(_) => Accepted::HeadInOutput { mid, end },
+            _ => Accepted::InOutput { mid, end },
+        }
     }
 
     fn send_acknowledged(

@@ -318,6 +318,10 @@ impl Wire {
                 self.appended += shared.len() as u64;
                 self.output.push_shared(shared.clone());
             }
+            Payload::Apart(apart) => {
+                self.append(|out| encode_publish_head(out, version, head, apart.len()));
+                self.appended += apart.len() as u64;
+            }
             _ => self.append(|out| {
                 encode_publish_head(out, version, head, payload.len());
                 out.extend_from_slice(payload);

@@ -21,6 +21,7 @@ mod fallback;
 mod farewell;
 mod incoming_limit;
 mod keep_alive;
+mod large_payloads;
 mod limits_v5;
 mod log;
 mod loops;

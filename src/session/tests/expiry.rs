@@ -16,7 +16,7 @@ fn v5(settings: &mut Settings) {
 fn expiring(bench: &mut Bench, topic: &str, payload: &str, qos: u8, seconds: u32) -> Tracker {
     match publish(bench, topic, payload, qos, seconds).unwrap() {
         Accepted::Tracked { track, .. } => track,
-        Accepted::InOutput { .. } | Accepted::NoRoom => panic!("not tracked"),
+        _ => panic!("not tracked"),
     }
 }
 

@@ -256,6 +256,7 @@ impl Model {
         match self.bench.publish("t", &payload, qos) {
             Ok(Accepted::Tracked { track, .. }) => self.published.push((qos, payload, Some(track))),
             Ok(Accepted::InOutput { .. }) => assert_eq!(qos, 0),
+            Ok(Accepted::HeadInOutput { .. }) => panic!("the bench puts payloads behind their heads"),
             Ok(Accepted::NoRoom) => panic!("no policy of the model waits"),
             Err(_) => assert_eq!(qos, 0),
         }

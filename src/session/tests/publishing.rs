@@ -245,7 +245,7 @@ fn a_full_output_sends_messages_to_the_queue_and_writing_brings_them_back() {
         match bench.publish("t", &payload, 0).unwrap() {
             Accepted::InOutput { .. } => in_output += 1,
             Accepted::Tracked { mid, track } => break (mid, track),
-            Accepted::NoRoom => panic!("refused"),
+            Accepted::HeadInOutput { .. } | Accepted::NoRoom => panic!("not whole"),
         }
     };
     assert!(bench.session.output().len() >= HIGH_WATER);
@@ -299,7 +299,7 @@ fn a_large_shared_payload_is_written_from_where_it_is() {
             .session
             .publish(|| bench.now, &message, |_| Tracker::default());
         let mut slices = [std::io::IoSlice::new(&[]); 4];
-        assert_eq!(bench.session.output().io_slices(&mut slices), 2);
+        assert_eq!(bench.session.output().io_slices(&[], &mut slices), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
         let length = slices[0].len() + slices[1].len();
         let written = bench.session.written();
@@ -308,6 +308,27 @@ fn a_large_shared_payload_is_written_from_where_it_is() {
         }
         bench.sent();
     }
+}
+
+#[test]
+fn a_large_payload_that_was_lent_is_left_to_the_caller() {
+    let mut bench = Bench::connected(|settings| settings.report_qos0 = true);
+    let payload = "x".repeat(SHARED_PAYLOAD_MIN);
+    let Ok(Accepted::HeadInOutput { mid: 1, end }) = bench.publish_head("t", &payload, 0) else {
+        panic!("it may leave");
+    };
+    let head = bench.take_unwritten();
+    assert_eq!(head, [0x30, 0x83, 0x80, 0x02, 0, 1, b't']);
+    let length = head.len() + payload.len();
+    assert_eq!(end, bench.session.written() + length as u64);
+    bench.session.wrote(bench.now, length - 1);
+    assert_eq!(bench.published(), []);
+    bench.session.wrote(bench.now, 1);
+    assert_eq!(bench.published(), [(1, 0)]);
+    // One that has to wait is kept whole.
+    let (_, tracker) = bench.tracked("t", &payload, 1);
+    assert_eq!(bench.sent().len(), length + 2);
+    assert_eq!(tracker.heard(), [Heard::Sent]);
 }
 
 #[test]
