@@ -62,8 +62,10 @@ impl Shared {
 
     fn open(self: &Arc<Self>, options: &ConnectOptions, epoch: u64, cancel: &Cancel) -> Result<()> {
         let reached = self.reach_server(options, epoch, cancel)?;
+        let mut socket = reached.socket;
+        self.register(&mut socket, epoch)?;
         // Taken out if it becomes the client's. If not it is dropped without the lock: it may be a stream of the user's.
-        let mut socket = Some(reached.socket);
+        let mut socket = Some(socket);
         let handle = {
             let mut core = self.lock();
             core.redirects.reached(&reached.server);
@@ -108,6 +110,18 @@ impl Shared {
         Ok(())
     }
 
+    /// Has the driver's poll report of the socket from now on. Not under the lock: a driver that sleeps is woken by it.
+    fn register(&self, socket: &mut Socket, epoch: u64) -> Result<()> {
+        if let Some(driver) = &mut self.lock().driver {
+            driver.prepare(self)?;
+        }
+        let registry = self
+            .registry
+            .get()
+            .ok_or(Error::InvalidState("the network loop has no poll"))?;
+        Ok(socket.register(registry, token(epoch))?)
+    }
+
     /// Makes the socket the client's, and takes it out.
     fn adopt(
         self: &Arc<Self>,
@@ -118,16 +132,6 @@ impl Shared {
         if core.epoch != epoch || core.phase != Phase::Dialing {
             // Disconnected or connected elsewhere in the meantime.
             return Err(Error::NotConnected);
-        }
-        if let Some(driver) = &mut core.driver {
-            driver.prepare(self)?;
-        }
-        let registry = self
-            .registry
-            .get()
-            .ok_or(Error::InvalidState("the network loop has no poll"))?;
-        if let Some(socket) = dialed {
-            socket.register(registry, token(epoch))?;
         }
         let socket = dialed.take().ok_or(Error::NotConnected)?;
         if let Some(waker) = self.waker.get() {

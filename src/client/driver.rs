@@ -43,6 +43,8 @@ pub(crate) struct Driver {
     pub(super) input: Input,
     /// The socket may have something to read.
     readable: bool,
+    /// So it was reported of a connection that we have not turned to yet.
+    early: bool,
     /// A short read does not show that the socket is empty: the end of the stream may stand behind it, which was
     /// reported together with the bytes.
     read_to_the_end: bool,
@@ -79,6 +81,7 @@ impl Default for Driver {
             decoder: Decoder::new(ProtocolVersion::V311),
             input: Input::default(),
             readable: false,
+            early: false,
             read_to_the_end: false,
             fruitless: false,
             undecoded: false,
@@ -123,9 +126,12 @@ impl Driver {
             self.undecoded = false;
             self.unanswered = true;
             self.plain = 0;
-            // Its first reports may have come before we turned to it.
-            self.readable = self.socket.is_some();
-            self.read_to_the_end = true;
+            self.readable = match &self.socket {
+                // What a layer has taken in already nobody reports.
+                Some(socket) => std::mem::take(&mut self.early) || !socket.is_plain_tcp(),
+                None => false,
+            };
+            self.read_to_the_end = self.readable;
             self.decoder = Decoder::new(core.session.settings.version);
             if let Some(max) = core.session.settings.packet_limit() {
                 self.decoder.set_max_packet_size(max);
@@ -168,13 +174,19 @@ impl Driver {
         }
         let mut writable = false;
         for event in &self.events {
-            // Reports are not sorted by connection: those of one that we have not turned to yet would be lost, and one
-            // too many costs a call.
-            if event.token() != WAKER {
-                self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                self.read_to_the_end |= event.is_read_closed() || event.is_error();
-                writable |= event.is_writable() || event.is_write_closed();
+            if event.token() == WAKER {
+                continue;
             }
+            let ended = event.is_read_closed() || event.is_error();
+            let readable = event.is_readable() || ended;
+            if self.socket.is_some() && event.token() == token(self.epoch) {
+                self.readable |= readable;
+                self.read_to_the_end |= ended;
+            } else {
+                self.early |= readable;
+            }
+            // Of whatever connection: one report too many costs a call.
+            writable |= event.is_writable() || event.is_write_closed();
         }
         // A stream that cannot be polled reports through the waker.
         if self.socket.as_ref().is_some_and(|socket| !socket.is_pollable()) {

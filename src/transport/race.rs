@@ -88,8 +88,7 @@ pub(super) fn race(
 /// Begins to connect, without waiting.
 fn start(peer: SocketAddr, bind: Bind, options: &DialOptions) -> io::Result<TcpStream> {
     log::debug!(target: "callmq", "connecting to {peer}");
-    let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
+    let socket = non_blocking(Domain::for_address(peer))?;
     set_options(&socket, options)?;
     if let Some(local) = bind.local(peer) {
         // With a fixed port, the last connection's TIME_WAIT and another attempt of this race must not be in the way.
@@ -107,6 +106,18 @@ fn start(peer: SocketAddr, bind: Bind, options: &DialOptions) -> io::Result<TcpS
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_std(socket.into()))
+}
+
+/// A socket that does not block; where the system can, it is made as one.
+fn non_blocking(domain: Domain) -> io::Result<Socket> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let kind = Type::STREAM.nonblocking();
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let kind = Type::STREAM;
+    let socket = Socket::new(domain, kind, Some(Protocol::TCP))?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn set_options(socket: &Socket, options: &DialOptions) -> io::Result<()> {
@@ -133,22 +144,18 @@ enum Outcome {
 }
 
 fn outcome(stream: &TcpStream) -> Outcome {
-    match stream.take_error() {
-        Ok(Some(error)) | Err(error) => return Outcome::Failed(error),
-        Ok(None) => {}
-    }
-    match SockRef::from(stream).peer_addr() {
+    let socket = SockRef::from(stream);
+    match socket.peer_addr() {
         // Where nobody listens on a port of the range that outgoing connections use, a socket can meet itself.
-        Ok(peer)
-            if SockRef::from(stream)
-                .local_addr()
-                .is_ok_and(|local| local == peer) =>
-        {
+        Ok(peer) if socket.local_addr().is_ok_and(|local| local == peer) => {
             Outcome::Failed(io::ErrorKind::ConnectionRefused.into())
         }
         Ok(_) => Outcome::Connected,
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Outcome::Pending,
-        Err(error) => Outcome::Failed(error),
+        Err(no_peer) => match socket.take_error() {
+            Ok(Some(error)) | Err(error) => Outcome::Failed(error),
+            Ok(None) if no_peer.kind() == io::ErrorKind::NotConnected => Outcome::Pending,
+            Ok(None) => Outcome::Failed(no_peer),
+        },
     }
 }
 
