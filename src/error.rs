@@ -29,7 +29,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     other => panic!("{other:?}"),
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     // ---- the caller's mistakes: nothing was changed ----
@@ -256,6 +256,48 @@ impl fmt::Display for Error {
             Self::Protocol(_) => f.write_str("the server broke the protocol"),
             Self::Callback { callback, message } => write!(f, "{callback} failed: {message}"),
             Self::Other(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+/// As derived, but for the payload of a message, of which it prints the size: errors go into logs.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tuple = |f: &mut fmt::Formatter<'_>, name, field: &dyn fmt::Debug| {
+            f.debug_tuple(name).field(field).finish()
+        };
+        match self {
+            Self::InvalidArgument { argument, rule } => f
+                .debug_struct("InvalidArgument")
+                .field("argument", argument)
+                .field("rule", rule)
+                .finish(),
+            Self::InvalidState(state) => tuple(f, "InvalidState", state),
+            Self::WouldDeadlock(call) => tuple(f, "WouldDeadlock", call),
+            Self::NotSupported(what) => tuple(f, "NotSupported", what),
+            Self::NotAllowed(limit) => tuple(f, "NotAllowed", limit),
+            Self::NotConnected => f.write_str("NotConnected"),
+            Self::QueueFull { payload } => {
+                let size = format_args!("{} bytes", payload.len());
+                f.debug_struct("QueueFull").field("payload", &size).finish()
+            }
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Dropped(why) => tuple(f, "Dropped", why),
+            Self::Refused(reason) => tuple(f, "Refused", reason),
+            Self::Rejected(reason) => tuple(f, "Rejected", reason),
+            Self::ServerDisconnect(reason) => tuple(f, "ServerDisconnect", reason),
+            Self::Io(error) => tuple(f, "Io", error),
+            Self::ConnectionClosed => f.write_str("ConnectionClosed"),
+            Self::Tls(error) => tuple(f, "Tls", error),
+            Self::WebSocket(error) => tuple(f, "WebSocket", error),
+            Self::KeepAliveTimeout => f.write_str("KeepAliveTimeout"),
+            Self::Protocol(error) => tuple(f, "Protocol", error),
+            Self::Callback { callback, message } => f
+                .debug_struct("Callback")
+                .field("callback", callback)
+                .field("message", message)
+                .finish(),
+            Self::Other(error) => tuple(f, "Other", error),
         }
     }
 }

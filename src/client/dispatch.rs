@@ -197,7 +197,7 @@ impl Shared {
             }
             Event::NotSubscribed { filter, limit } => logging::not_subscribed(&filter, limit),
             Event::Disconnected { reason, properties } => {
-                let mut core = self.lock();
+                let mut core = self.hear_writer(self.lock());
                 if driver.is_current(&core) {
                     core.redirects.offer(reason, &properties);
                     let why = ServerReason::new(reason, properties.reason_string());

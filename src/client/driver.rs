@@ -342,6 +342,9 @@ impl Shared {
         }
         let now = self.now();
         let mut core = self.lock();
+        if ended.is_some() {
+            core = self.hear_writer(core);
+        }
         if !driver.is_current(&core) {
             self.follow(driver, core);
             return true;

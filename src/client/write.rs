@@ -21,6 +21,9 @@ const QUIET: Duration = Duration::from_micros(3);
 /// A publisher that finds the output full waits for half of it to leave, or until the peer has taken nothing for this long.
 const STALL: Duration = Duration::from_millis(100);
 
+/// A write does not block, so its writer is back sooner than this on however busy a machine.
+const BACK: Duration = Duration::from_secs(1);
+
 /// At most this many pieces go into one system call.
 const SLICES: usize = 64;
 
@@ -136,6 +139,22 @@ impl Shared {
         if !core.session.events().is_empty() {
             // Whoever drives tells `on_publish`.
             self.wake();
+        }
+        core
+    }
+
+    /// To be called before a connection that the peer has ended is given up: lets a writer that is inside `write` say
+    /// first how far it got. The peer may have read all of it before it closed, and that counts as sent.
+    pub(super) fn hear_writer<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        let deadline = Instant::now() + BACK;
+        let (epoch, written) = (core.epoch, core.session.written());
+        // Not for the next write as well: a peer that has only closed its side may take any number of them.
+        while core.writing.busy
+            && core.epoch == epoch
+            && core.session.written() == written
+            && Instant::now() < deadline
+        {
+            core = self.wait(core, Some(deadline));
         }
         core
     }

@@ -10,6 +10,23 @@ fn an_error_crosses_threads_and_is_small() {
 }
 
 #[test]
+fn an_error_that_is_printed_does_not_have_the_payload() {
+    let payload = Bytes::from_static(b"password");
+    let error = Error::QueueFull { payload };
+    assert_eq!(format!("{error:?}"), "QueueFull { payload: 8 bytes }");
+    for text in [format!("{error:#?}"), error.to_string()] {
+        assert!(!text.contains("password"), "{text}");
+    }
+    // The others are printed as if that were derived.
+    assert_eq!(format!("{:?}", Error::Timeout), "Timeout");
+    assert_eq!(format!("{:?}", Error::InvalidState("s")), r#"InvalidState("s")"#);
+    assert_eq!(
+        format!("{:?}", Error::argument("a", "r")),
+        r#"InvalidArgument { argument: "a", rule: "r" }"#
+    );
+}
+
+#[test]
 fn each_error_reads_as_one_line_that_does_not_repeat_its_source() {
     let reset = io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer");
     let broken = DecodeError::malformed("reserved flags are set", "MQTT-2.2.2-2");

@@ -1,15 +1,16 @@
-//! Streams of the user's own that call the client when they are dropped.
+//! Streams of the user's own: what becomes of them, and of messages, when a connection ends.
 
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use callmq::client as mqtt;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use mqtt::{ConnectOptions, Error, Stream, Waker, WeakClient};
+use mqtt::{ConnectOptions, Error, OfflineQueue, Stream, Waker, WeakClient};
 
-use crate::support::PATIENCE;
+use crate::support::{CONNACK, Events, PATIENCE};
 
 /// A stream on which nothing comes, and which asks its client something when it is dropped.
 struct Asking {
@@ -131,4 +132,94 @@ fn reinitialise_drops_each_of_them_without_the_lock_also_one_that_a_callback_has
     beginning.join().unwrap().unwrap();
     assert!(client.socket().is_none());
     assert!(matches!(client.loop_once(0), Err(Error::NotConnected)));
+}
+
+/// The connection of a peer that takes a message and closes at once. `write` comes back only when the end of the
+/// connection has been told, or after a while.
+struct Hasty {
+    told: Receiver<()>,
+    arrived: Mutex<Arrived>,
+    waker: Mutex<Option<Waker>>,
+}
+
+#[derive(Clone, Copy)]
+enum Arrived {
+    Nothing,
+    Connack,
+    End,
+}
+
+impl Hasty {
+    fn arrive(&self, what: Arrived) {
+        *self.arrived.lock().unwrap() = what;
+        let waker = self.waker.lock().unwrap().clone();
+        waker.unwrap().wake();
+    }
+}
+
+impl Stream for Hasty {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut arrived = self.arrived.lock().unwrap();
+        match *arrived {
+            Arrived::Nothing => Err(ErrorKind::WouldBlock.into()),
+            Arrived::Connack => {
+                *arrived = Arrived::Nothing;
+                buffer[..CONNACK.len()].copy_from_slice(CONNACK);
+                Ok(CONNACK.len())
+            }
+            Arrived::End => Ok(0),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes[0] >> 4 {
+            1 => self.arrive(Arrived::Connack),
+            3 => {
+                self.arrive(Arrived::End);
+                let _ = self.told.recv_timeout(Duration::from_millis(50));
+            }
+            _ => {}
+        }
+        Ok(bytes.len())
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_waker(&self, waker: Waker) {
+        *self.waker.lock().unwrap() = Some(waker);
+    }
+}
+
+#[test]
+fn a_message_counts_as_sent_also_when_the_peer_closes_before_write_comes_back() {
+    for keep_qos0 in [false, true] {
+        let queue = OfflineQueue {
+            keep_qos0,
+            ..OfflineQueue::default()
+        };
+        let client = mqtt::Client::builder("hasty").offline_queue(queue).build();
+        client.reconnect_if(|_, _, _| false);
+        let (tell, told) = unbounded();
+        let ends = Events::new();
+        let report = ends.sink();
+        client.on_disconnect(move |_, _, _, _| {
+            let _ = tell.send(());
+            report(());
+        });
+        let connector = ConnectOptions::connector(move || {
+            Ok(Arc::new(Hasty {
+                told: told.clone(),
+                arrived: Mutex::new(Arrived::Nothing),
+                waker: Mutex::default(),
+            }))
+        });
+        client.loop_start().unwrap();
+        client.connect(connector).unwrap();
+        client.wait_for_connect(PATIENCE).unwrap();
+        let info = client.publish("t", "x").unwrap();
+        ends.next();
+        assert!(info.is_published(), "{:?}", info.delivery());
+    }
 }
