@@ -139,7 +139,7 @@ fn the_drop_does_not_wait_for_ever_for_a_peer_that_does_not_answer() {
 
 #[test]
 fn an_idle_client_is_dropped_at_once() {
-    let took = best_of(5, || {
+    let took = best_of(5, Duration::from_millis(50), || {
         let client = mqtt::Client::new("idle");
         let peer = Peer::listen();
         client.loop_start().unwrap();

@@ -187,7 +187,7 @@ fn loop_once_tells_why_the_connection_ended_and_does_not_reconnect() {
 
 /// How long `loop_stop` takes in each state, at best of a few tries.
 fn stops_at_once(state: &str, prepare: impl Fn(&mqtt::Client) -> Box<dyn std::any::Any>) {
-    let took = best_of(5, || {
+    let took = best_of(5, Duration::from_millis(50), || {
         let client = mqtt::Client::new("stops");
         client.reconnect_jitter_set(0.0).unwrap();
         client.loop_start().unwrap();
@@ -266,7 +266,7 @@ fn loop_stop_is_prompt_in_every_state() {
 #[test]
 fn disconnect_is_prompt_where_the_peer_does_not_answer_or_read() {
     for payload in [1, 8_000_000] {
-        let took = best_of(5, || {
+        let took = best_of(5, Duration::from_millis(50), || {
             let client = mqtt::Client::new("leaves");
             let (_peer, _connection) = running_with_peer(&client);
             client.publish_with("t", vec![0; payload], 1, false).unwrap();

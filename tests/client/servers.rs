@@ -7,7 +7,9 @@ use callmq::client::{self as mqtt, ConnectOptions, DisconnectReason, Error, OnSe
 use callmq::testing::Broker;
 
 use crate::peer_support::peer::CONNACK_V5;
-use crate::support::{BlackHole, Connection, Events, PATIENCE, Peer, best_of, eventually, listen, published};
+use crate::support::{
+    BlackHole, Connection, Events, PATIENCE, Peer, best_of, eventually, holds_nobody_up, listen, published,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -55,22 +57,26 @@ fn username(connection: &mut Connection) -> String {
 fn a_silent_server_gets_its_share_of_the_time_and_no_more() {
     let holes = [BlackHole::new(), BlackHole::new()];
     let peer = Peer::listen();
-    let client = mqtt::Client::new("c");
-    let tried = tried(&client);
     let ports = [holes[0].address().port(), holes[1].address().port(), peer.port()];
     let options = ConnectOptions::new(("127.0.0.1", ports[0]))
         .server(("127.0.0.1", ports[1]))
         .server(("127.0.0.1", ports[2]))
         .connect_timeout(0.9);
-    let started = Instant::now();
-    client.connect(options).unwrap();
-    let took = started.elapsed();
-    assert_eq!(tried.so_far(), ports);
-    assert!(
-        took >= Duration::from_millis(590) && took < Duration::from_millis(890),
-        "{took:?}"
-    );
-    assert_eq!(client.server().unwrap().port(), Some(peer.port()));
+    let limit = Duration::from_millis(890);
+    let took = best_of(3, limit, || {
+        let client = mqtt::Client::new("c");
+        let tried = tried(&client);
+        let started = Instant::now();
+        let result = client.connect(options.clone());
+        let took = started.elapsed();
+        if took < limit {
+            result.unwrap();
+            assert_eq!(tried.so_far(), ports);
+            assert_eq!(client.server().unwrap().port(), Some(peer.port()));
+        }
+        took
+    });
+    assert!(took >= Duration::from_millis(590) && took < limit, "{took:?}");
 }
 
 #[test]
@@ -409,24 +415,13 @@ fn an_older_version_is_for_the_server_that_does_not_know_the_newer() {
 fn a_list_of_dead_servers_holds_nobody_up() {
     let holes = [BlackHole::new(), BlackHole::new()];
     let ports: Vec<_> = holes.iter().map(|hole| hole.address().port()).collect();
-    type End = fn(mqtt::Client);
-    let ends: [End; 3] = [
-        |client| client.loop_stop().unwrap(),
-        |client| assert!(client.disconnect().is_err()),
-        drop,
-    ];
-    for end in ends {
-        let took = best_of(5, || {
-            let client = mqtt::Client::new("c");
-            client.connect_timeout_set(600).unwrap();
-            let tried = tried(&client);
-            client.connect_async(list(&ports)).unwrap();
-            client.loop_start().unwrap();
-            tried.next();
-            let started = Instant::now();
-            end(client);
-            started.elapsed()
-        });
-        assert!(took < Duration::from_millis(100), "{took:?}");
-    }
+    holds_nobody_up(|| {
+        let client = mqtt::Client::new("c");
+        client.connect_timeout_set(600).unwrap();
+        let tried = tried(&client);
+        client.connect_async(list(&ports)).unwrap();
+        client.loop_start().unwrap();
+        tried.next();
+        (client, tried)
+    });
 }

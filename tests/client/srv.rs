@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use callmq::client::{self as mqtt, ConnectOptions, Error};
 
 use crate::peer_support::name_server::{NameServer, Reply};
-use crate::support::{Events, PATIENCE, Peer, bad_argument, best_of, listen};
+use crate::support::{Events, PATIENCE, Peer, bad_argument, best_of, holds_nobody_up, listen};
 
 const HERE: &str = "127.0.0.1";
 
@@ -117,14 +117,19 @@ fn what_the_name_server_says_is_the_error() {
 fn silence_leaves_time_for_a_server_that_is_named() {
     let names = NameServer::new(Reply::Silence);
     let peer = Peer::listen();
-    let started = Instant::now();
     let limited = || options(&names).connect_timeout(0.4);
-    client().connect(limited().server(peer.address())).unwrap();
-    let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(190) && took < Duration::from_millis(390),
-        "{took:?}"
-    );
+    let limit = Duration::from_millis(390);
+    let took = best_of(5, limit, || {
+        let client = client();
+        let started = Instant::now();
+        let result = client.connect(limited().server(peer.address()));
+        let took = started.elapsed();
+        if took < limit {
+            result.unwrap();
+        }
+        took
+    });
+    assert!(took >= Duration::from_millis(190) && took < limit, "{took:?}");
     let (kind, message) = failure(client().connect(limited()));
     assert_eq!(kind, ErrorKind::TimedOut, "{message}");
     assert!(message.contains(&names.address.to_string()), "{message}");
@@ -132,29 +137,18 @@ fn silence_leaves_time_for_a_server_that_is_named() {
 
 #[test]
 fn a_name_server_that_is_silent_holds_nobody_up() {
-    type End = fn(mqtt::Client);
-    let ends: [End; 3] = [
-        |client| client.loop_stop().unwrap(),
-        |client| assert!(client.disconnect().is_err()),
-        drop,
-    ];
-    for end in ends {
-        let took = best_of(5, || {
-            let names = NameServer::new(Reply::Silence);
-            let client = client();
-            client
-                .connect_async(options(&names).connect_timeout(600))
-                .unwrap();
-            client.loop_start().unwrap();
-            while names.asked().is_empty() {
-                std::thread::yield_now();
-            }
-            let started = Instant::now();
-            end(client);
-            started.elapsed()
-        });
-        assert!(took < Duration::from_millis(100), "{took:?}");
-    }
+    holds_nobody_up(|| {
+        let names = NameServer::new(Reply::Silence);
+        let client = client();
+        client
+            .connect_async(options(&names).connect_timeout(600))
+            .unwrap();
+        client.loop_start().unwrap();
+        while names.asked().is_empty() {
+            std::thread::yield_now();
+        }
+        (client, names)
+    });
 }
 
 #[test]
