@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::Message;
-use crate::codec::{Decoder, Packet, PlainRun, Publish, QoS, ShortAck};
+use crate::codec::{Decoder, Packet, PlainRun, QoS, ShortAck};
 use crate::error::DecodeError;
 
 /// The size of the first buffer, and of the smallest: an idle client holds it. The next one is four times as large when
@@ -126,12 +126,6 @@ impl Input {
     #[inline]
     pub(super) fn plain_run<'a>(&'a mut self, decoder: &'a Decoder) -> PlainRun<'a> {
         decoder.plain_run(&self.buffer, &mut self.waiting)
-    }
-
-    /// Decodes the next packet if it is a PUBLISH without properties whose Topic Name came before.
-    #[inline]
-    pub(super) fn decode_plain_publish(&mut self, decoder: &Decoder) -> Option<Publish> {
-        decoder.decode_plain_publish(&self.buffer, &mut self.waiting)
     }
 
     /// Decodes the next packet if it is an acknowledgement in its shortest form.

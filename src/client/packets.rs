@@ -72,16 +72,7 @@ fn handle_run(
 ) -> std::result::Result<usize, DecodeError> {
     let (input, decoder) = (&mut driver.input, &driver.decoder);
     match input.next_type() {
-        PUBLISH => {
-            let count = core
-                .session
-                .handle_messages(now, input.plain_run(decoder), limit)?;
-            if count > 0 {
-                return Ok(count);
-            }
-            let run = std::iter::from_fn(|| input.decode_plain_publish(decoder));
-            core.session.handle_publishes(now, run.take(limit))
-        }
+        PUBLISH => core.session.handle_messages(now, input.plain_run(decoder), limit),
         PUBACK..=PUBCOMP => {
             let run = std::iter::from_fn(|| input.decode_short_ack(decoder));
             core.session.handle_acks(now, run.take(limit))

@@ -8,7 +8,7 @@ use super::plain_publish::{PlainPublish, PlainRun};
 use super::reader::{Reader, read_var_int};
 use super::topic_cache::TopicCache;
 use super::{
-    Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Packet, PacketType, ProtocolVersion, Publish,
+    Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, Packet, PacketType, ProtocolVersion, Publish, QoS,
     ShortAck, SubAck, Subscribe, TopicName, UnsubAck, Unsubscribe, rules,
 };
 
@@ -123,30 +123,18 @@ impl Decoder {
         self.known_topic(bytes).cloned().unwrap_or_else(made)
     }
 
-    /// The packets at the front of `range` of `input`, as long as they are PUBLISH of QoS 0 and 1 without properties whose
-    /// Topic Name came before.
+    /// The packets at the front of `range` of `input`, as long as they are PUBLISH without properties whose Topic Name came
+    /// before, and all or none of them of QoS 2.
     pub(crate) fn plain_run<'a>(&'a self, input: &'a Bytes, range: &'a mut Range<usize>) -> PlainRun<'a> {
         PlainRun {
             decoder: self,
             input,
             start: range.start,
+            exactly_once: part(input, range)
+                .first()
+                .is_some_and(|first| QoS::from_bits(first >> 1) == Some(QoS::ExactlyOnce)),
             range,
         }
-    }
-
-    /// As [`decode_part`](Self::decode_part), if it is a complete PUBLISH without properties whose Topic Name came before.
-    #[inline]
-    pub(crate) fn decode_plain_publish(&self, input: &Bytes, range: &mut Range<usize>) -> Option<Publish> {
-        let found = self.find_plain(part(input, range))?;
-        let topic = self.known_topic(found.topic)?.clone();
-        let payload = found.payload();
-        let payload = if payload.is_empty() {
-            Bytes::new()
-        } else {
-            input.slice(range.start + payload.start..range.start + payload.end)
-        };
-        range.start += found.len();
-        Some(found.into_publish(topic, payload))
     }
 
     /// As [`decode_part`](Self::decode_part), if it is an acknowledgement in its shortest form.

@@ -19,7 +19,8 @@ pub(crate) struct PlainPublish<'a> {
     /// The Topic Name, as far as that is one.
     pub(crate) topic: &'a [u8],
     payload_start: usize,
-    packet_len: usize,
+    /// The whole packet.
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> PlainPublish<'a> {
@@ -71,20 +72,20 @@ impl<'a> PlainPublish<'a> {
             packet_id,
             topic,
             payload_start: packet_len - body.len(),
-            packet_len,
+            bytes: input.get(..packet_len)?,
         })
     }
 
     /// Where the payload is.
     #[inline(always)]
     pub(crate) fn payload(&self) -> Range<usize> {
-        self.payload_start..self.packet_len
+        self.payload_start..self.bytes.len()
     }
 
     /// The length of the whole packet.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.packet_len
+        self.bytes.len()
     }
 
     pub(crate) fn retain(&self) -> bool {
@@ -109,21 +110,31 @@ impl<'a> PlainPublish<'a> {
     }
 }
 
-/// Plain packets that follow each other, at the front of an input: takes those off it that go to the application at once
-/// (QoS 0 and 1).
+/// Plain packets that follow each other, at the front of an input, and are taken off it: either those that go to the
+/// application at once (QoS 0 and 1), or those that are kept (QoS 2).
 #[derive(Debug)]
 pub(crate) struct PlainRun<'a> {
     pub(super) decoder: &'a Decoder,
     pub(super) input: &'a Bytes,
     pub(super) range: &'a mut Range<usize>,
     pub(super) start: usize,
+    pub(super) exactly_once: bool,
 }
 
 impl PlainRun<'_> {
+    /// Whether they are of QoS 2.
+    pub(crate) fn is_exactly_once(&self) -> bool {
+        self.exactly_once
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.decoder.version()
+    }
+
     /// The first `count` of those that were taken off.
     pub(crate) fn taken(&self, count: usize) -> PlainPackets {
         PlainPackets {
-            version: self.decoder.version(),
+            version: self.version(),
             buffer: self.input.clone(),
             start: self.start,
             left: count,
@@ -137,7 +148,8 @@ impl<'a> Iterator for PlainRun<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<PlainPublish<'a>> {
         let found = self.decoder.find_plain(self.input.get(self.range.clone())?)?;
-        if found.qos == QoS::ExactlyOnce || self.decoder.known_topic(found.topic).is_none() {
+        let exactly_once = found.qos == QoS::ExactlyOnce;
+        if exactly_once != self.exactly_once || self.decoder.known_topic(found.topic).is_none() {
             return None;
         }
         self.range.start += found.len();
@@ -155,6 +167,16 @@ pub(crate) struct PlainPackets {
 }
 
 impl PlainPackets {
+    /// `count` packets, which are all of `buffer`.
+    pub(crate) fn new(version: ProtocolVersion, buffer: Bytes, count: usize) -> Self {
+        Self {
+            version,
+            buffer,
+            start: 0,
+            left: count,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.left == 0
     }

@@ -62,11 +62,11 @@ pub(crate) struct Received {
     pub(crate) ticket: Option<AckTicket>,
 }
 
-/// Received messages of QoS 0 and 1 without properties, in their packets, and how to acknowledge them.
+/// Received messages without properties, in their packets, and how to acknowledge them.
 #[derive(Debug)]
 pub(crate) struct ReceivedRun {
     packets: PlainPackets,
-    /// Of the next message of QoS 1, but for its Packet Identifier.
+    /// Of the next message that is acknowledged, but for its Packet Identifier.
     ticket: AckTicket,
 }
 

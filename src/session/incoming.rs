@@ -14,13 +14,15 @@
 //! identifier; the application that fails on a message gives it back.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::id_map::IdMap;
 use super::packet_ids::ALL_IDS;
+use super::packet_store::PacketStore;
 use super::{AckTicket, IncomingLimit};
-use crate::codec::{PacketId, Properties, Publish, QoS, ReasonCode};
+use crate::codec::{PacketId, PlainPublish, Properties, ProtocolVersion, Publish, QoS, ReasonCode};
 
 /// What is received and not finished.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Incoming {
     exactly_once: IdMap<Stored>,
     /// Those of them that are kept for a PUBREL, and their bytes.
     kept: Kept,
+    /// Where most of those are.
+    packets: PacketStore,
     next_sequence: u64,
 }
 
@@ -73,8 +77,20 @@ struct Stored {
     /// The connection on which it came, or came again.
     connection: u32,
     /// Until the application has it.
-    publish: Option<Publish>,
+    message: Option<Content>,
     step: Step,
+}
+
+/// A message.
+#[derive(Debug)]
+enum Content {
+    /// Its plain packet, in the store. `size` is what it counts against the bound.
+    Packet {
+        version: ProtocolVersion,
+        place: Range<usize>,
+        size: usize,
+    },
+    Publish(Box<Publish>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +109,9 @@ enum Step {
 #[derive(Debug)]
 pub(super) enum Released {
     /// The message goes to the application.
-    Deliver(Publish, AckTicket),
+    Publish(Publish, AckTicket),
+    /// So does that in a plain packet, which [`Incoming::packet`] has until [`Incoming::forget_packet`].
+    Packet(ProtocolVersion, Range<usize>, AckTicket),
     /// PUBCOMP is due.
     Complete,
     /// The application has the message and has not answered yet.
@@ -121,6 +139,7 @@ impl Incoming {
             verdicts: BTreeMap::new(),
             exactly_once: IdMap::new(),
             kept: Kept::default(),
+            packets: PacketStore::default(),
             next_sequence: 0,
         }
     }
@@ -144,6 +163,7 @@ impl Incoming {
     pub(super) fn session_lost(&mut self) {
         self.exactly_once = IdMap::new();
         self.kept = Kept::default();
+        self.packets = PacketStore::default();
     }
 
     /// Messages that are not finished.
@@ -183,35 +203,76 @@ impl Incoming {
 
     /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]
     /// (5.0: [MQTT-4.3.3-10]).
-    pub(super) fn receive_exactly_once(
+    pub(super) fn receive_publish(
         &mut self,
         packet_id: PacketId,
         mut publish: Publish,
         limit: IncomingLimit,
     ) -> Result<(), Exceeded> {
-        if let Some(stored) = self.exactly_once.get_mut(packet_id) {
-            stored.connection = self.connection;
-            return Ok(());
+        if !self.is_repeated(packet_id) {
+            self.kept.add_within(publish.size(), limit)?;
+            // A slice would hold the whole buffer that was read into, which may be many times as large.
+            publish.payload = Bytes::copy_from_slice(&publish.payload);
+            self.keep(packet_id, Content::Publish(Box::new(publish)));
         }
-        let size = publish.size();
-        if self.kept.messages > 0 {
-            if self.kept.messages >= usize::from(limit.max_messages) {
-                return Err(Exceeded::Messages);
+        Ok(())
+    }
+
+    /// As [`receive_publish`](Self::receive_publish), for a plain packet.
+    #[inline]
+    pub(super) fn receive_packet(
+        &mut self,
+        packet_id: PacketId,
+        version: ProtocolVersion,
+        packet: &PlainPublish<'_>,
+        limit: IncomingLimit,
+    ) -> Result<(), Exceeded> {
+        if !self.is_repeated(packet_id) {
+            let size = packet.topic.len() + packet.payload().len();
+            self.kept.add_within(size, limit)?;
+            if self.packets.has_wide_gaps() {
+                self.close_gaps();
             }
-            if self.kept.bytes.saturating_add(size) > limit.max_bytes {
-                return Err(Exceeded::Bytes);
-            }
+            let place = self.packets.put(packet.bytes);
+            self.keep(packet_id, Content::Packet { version, place, size });
         }
-        self.kept.add(size);
-        // A slice would hold the whole buffer that was read into, which may be many times as large.
-        publish.payload = Bytes::copy_from_slice(&publish.payload);
+        Ok(())
+    }
+
+    /// Whether the message of QoS 2 is here already.
+    fn is_repeated(&mut self, packet_id: PacketId) -> bool {
+        let connection = self.connection;
+        let stored = self.exactly_once.get_mut(packet_id);
+        stored.map(|stored| stored.connection = connection).is_some()
+    }
+
+    fn keep(&mut self, packet_id: PacketId, content: Content) {
         let stored = Stored {
             connection: self.connection,
-            publish: Some(publish),
+            message: Some(content),
             step: Step::Received,
         };
         self.exactly_once.insert(packet_id, stored);
-        Ok(())
+    }
+
+    #[cold]
+    fn close_gaps(&mut self) {
+        let mut dense = PacketStore::default();
+        for (_, stored) in self.exactly_once.iter_mut() {
+            if let Some(Content::Packet { place, .. }) = &mut stored.message {
+                *place = dense.put(self.packets.get(place.clone()));
+            }
+        }
+        self.packets = dense;
+    }
+
+    /// A packet that was released.
+    pub(super) fn packet(&self, place: Range<usize>) -> &[u8] {
+        self.packets.get(place)
+    }
+
+    pub(super) fn forget_packet(&mut self, place: Range<usize>) {
+        self.packets.remove(place);
     }
 
     pub(super) fn handle_pubrel(&mut self, packet_id: PacketId) -> Released {
@@ -227,15 +288,18 @@ impl Incoming {
         };
         match &mut stored.step {
             Step::Received => {
-                if let Some(publish) = stored.publish.take() {
+                if let Some(content) = stored.message.take() {
                     self.next_sequence += 1;
                     // The server has room for another one, of which it may not wait to make use.
-                    self.kept.remove(&publish);
+                    self.kept.remove(content.size());
                     stored.step = Step::Delivered {
                         sequence,
                         released: true,
                     };
-                    return Released::Deliver(publish, ticket);
+                    return match content {
+                        Content::Packet { version, place, .. } => Released::Packet(version, place, ticket),
+                        Content::Publish(publish) => Released::Publish(*publish, ticket),
+                    };
                 }
             }
             Step::Delivered { released, .. } => {
@@ -292,18 +356,17 @@ impl Incoming {
 
     /// PUBCOMP is sent [MQTT-4.3.3-2] (5.0: [MQTT-4.3.3-11, MQTT-4.3.3-12]).
     pub(super) fn completed(&mut self, packet_id: PacketId) {
-        if let Some(publish) = self
-            .exactly_once
-            .remove(packet_id)
-            .as_ref()
-            .and_then(Stored::kept)
-        {
-            self.kept.remove(publish);
+        let stored = self.exactly_once.remove(packet_id);
+        if let Some(content) = stored.and_then(|stored| stored.message) {
+            self.kept.remove(content.size());
+            if let Content::Packet { place, .. } = content {
+                self.packets.remove(place);
+            }
         }
     }
 
     /// The application failed on a message.
-    pub(super) fn withhold(&mut self, ticket: AckTicket, publish: Publish) {
+    pub(super) fn withhold(&mut self, ticket: AckTicket, mut publish: Publish) {
         let current = ticket.connection == self.connection;
         if ticket.qos == QoS::ExactlyOnce {
             if let Some(stored) = self.delivered(ticket) {
@@ -313,7 +376,9 @@ impl Incoming {
                     _ => Step::Received,
                 };
                 let size = publish.size();
-                stored.publish = Some(publish);
+                // It may be a slice here, too.
+                publish.payload = Bytes::copy_from_slice(&publish.payload);
+                stored.message = Some(Content::Publish(Box::new(publish)));
                 self.kept.add(size);
             }
         } else if current {
@@ -377,17 +442,33 @@ impl Kept {
         self.bytes += size;
     }
 
-    fn remove(&mut self, publish: &Publish) {
+    /// Counts a message unless that is too much. One alone is always taken.
+    fn add_within(&mut self, size: usize, limit: IncomingLimit) -> Result<(), Exceeded> {
+        if self.messages > 0 {
+            if self.messages >= usize::from(limit.max_messages) {
+                return Err(Exceeded::Messages);
+            }
+            if self.bytes.saturating_add(size) > limit.max_bytes {
+                return Err(Exceeded::Bytes);
+            }
+        }
+        self.add(size);
+        Ok(())
+    }
+
+    fn remove(&mut self, size: usize) {
         self.messages -= 1;
-        self.bytes -= publish.size();
+        self.bytes -= size;
     }
 }
 
-impl Stored {
-    /// The message, while it waits for a PUBREL.
-    fn kept(&self) -> Option<&Publish> {
-        let waits = matches!(self.step, Step::Received | Step::Withheld);
-        self.publish.as_ref().filter(|_| waits)
+impl Content {
+    /// What it counts against the bound in bytes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Packet { size, .. } => *size,
+            Self::Publish(publish) => publish.size(),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod message;
 mod out_buffer;
 mod outgoing;
 mod packet_ids;
+mod packet_store;
 mod publishing;
 mod queue;
 mod receiving;

@@ -1,6 +1,6 @@
 //! Packets from the server.
 
-use super::incoming::{Exceeded, Released};
+use super::incoming::{Exceeded, Incoming, Released};
 use super::outgoing::Acked;
 use super::subscriptions::Answered;
 use super::*;
@@ -223,15 +223,9 @@ impl<T: Track> Session<T> {
         let ticket = match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(packet_id)) => Some(self.receive_at_least_once(packet_id)?),
             (QoS::ExactlyOnce, Some(packet_id)) => {
-                if !self.incoming.came_on_this_connection(packet_id) {
-                    self.count_unanswered()?;
-                }
-                self.incoming
-                    .receive_exactly_once(packet_id, publish, self.settings.incoming_limit)
-                    .map_err(too_much)?;
-                // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
-                self.put_ack(AckKind::PubRec, packet_id);
-                return Ok(());
+                return self.receive_exactly_once(packet_id, |incoming, limit| {
+                    incoming.receive_publish(packet_id, publish, limit)
+                });
             }
             _ => None,
         };
@@ -245,6 +239,22 @@ impl<T: Track> Session<T> {
         self.count_unanswered()?;
         let ticket = self.incoming.receive_at_least_once(packet_id);
         ticket.ok_or_else(too_many)
+    }
+
+    /// A message of QoS 2, which `keep` keeps.
+    #[inline]
+    pub(super) fn receive_exactly_once(
+        &mut self,
+        packet_id: PacketId,
+        keep: impl FnOnce(&mut Incoming, IncomingLimit) -> Result<(), Exceeded>,
+    ) -> Result<(), DecodeError> {
+        if !self.incoming.came_on_this_connection(packet_id) {
+            self.count_unanswered()?;
+        }
+        keep(&mut self.incoming, self.settings.incoming_limit).map_err(too_much)?;
+        // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
+        self.put_ack(AckKind::PubRec, packet_id);
+        Ok(())
     }
 
     /// The server has not more unfinished messages under way than our Receive Maximum allows [MQTT-3.3.4-9].
@@ -268,7 +278,13 @@ impl<T: Track> Session<T> {
 
     fn receive_pubrel(&mut self, packet_id: PacketId) {
         match self.incoming.handle_pubrel(packet_id) {
-            Released::Deliver(publish, ticket) => self.deliver(publish, Some(ticket)),
+            Released::Publish(publish, ticket) => self.deliver(publish, Some(ticket)),
+            Released::Packet(version, place, ticket) => {
+                self.wire.counters.messages_received[QoS::ExactlyOnce as usize] += 1;
+                let packet = self.incoming.packet(place.clone());
+                self.wire.release(version, packet, ticket);
+                self.incoming.forget_packet(place);
+            }
             // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2]. And also where
             // the server says that it does not know the message (0x92): PUBCOMP ends the exchange, it has no answer.
             Released::Complete => self.put_ack(AckKind::PubComp, packet_id),
@@ -286,6 +302,7 @@ impl<T: Track> Session<T> {
 
     fn receive_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), DecodeError> {
         self.apply_ack(kind, ack.packet_id, ack.reason, ack.properties)?;
+        self.wire.emit_released();
         // The message that is finished has made room for others.
         self.pull();
         Ok(())

@@ -1,12 +1,13 @@
 //! Packets that come in runs: on a busy connection almost all are messages without properties and acknowledgements in their
 //! shortest form. They go past what other packets have to be looked at for.
 
+use super::incoming::Incoming;
 use super::*;
-use crate::codec::{PlainRun, Publish, ShortAck};
+use crate::codec::{PlainRun, ShortAck};
 
 impl<T: Track> Session<T> {
-    /// A run of messages that go to the application at once; at most `limit` of them are taken off. Returns how many there
-    /// were: none where each packet has to be looked at.
+    /// A run of messages; at most `limit` of them are taken off. Returns how many there were: none where each packet has
+    /// to be looked at.
     ///
     /// # Errors
     ///
@@ -20,6 +21,9 @@ impl<T: Track> Session<T> {
     ) -> Result<usize, DecodeError> {
         if !self.takes_runs(now) {
             return Ok(0);
+        }
+        if run.is_exactly_once() {
+            return self.keep_messages(run, limit);
         }
         let ticket = self.incoming.next_ticket();
         let mut count = 0;
@@ -42,24 +46,18 @@ impl<T: Track> Session<T> {
         refused.map(|()| count)
     }
 
-    /// A run of messages without properties, as most are. Returns how many were taken: none where each packet has to be
-    /// looked at.
-    ///
-    /// # Errors
-    ///
-    /// As [`handle_packet`](Self::handle_packet).
-    #[inline]
-    pub(crate) fn handle_publishes(
-        &mut self,
-        now: Instant,
-        publishes: impl Iterator<Item = Publish>,
-    ) -> Result<usize, DecodeError> {
+    /// A run of messages of QoS 2, which wait for their PUBREL.
+    fn keep_messages(&mut self, run: PlainRun<'_>, limit: usize) -> Result<usize, DecodeError> {
+        let version = run.version();
         let mut count = 0;
-        if self.takes_runs(now) {
-            for publish in publishes {
-                count += 1;
-                self.wire.counters.packets_received += 1;
-                self.receive_publish(publish)?;
+        for packet in run.take(limit) {
+            count += 1;
+            self.wire.counters.packets_received += 1;
+            if let Some(packet_id) = packet.packet_id {
+                let kept = |incoming: &mut Incoming, limit| {
+                    incoming.receive_packet(packet_id, version, &packet, limit)
+                };
+                self.receive_exactly_once(packet_id, kept)?;
             }
         }
         Ok(count)
@@ -78,13 +76,19 @@ impl<T: Track> Session<T> {
         acks: impl Iterator<Item = ShortAck>,
     ) -> Result<usize, DecodeError> {
         let mut count = 0;
+        let mut refused = Ok(());
         if self.takes_runs(now) {
             for ack in acks {
                 count += 1;
                 self.wire.counters.packets_received += 1;
-                self.apply_ack(ack.kind, ack.packet_id, ReasonCode::SUCCESS, Properties::new())?;
+                refused = self.apply_ack(ack.kind, ack.packet_id, ReasonCode::SUCCESS, Properties::new());
+                if refused.is_err() {
+                    break;
+                }
             }
         }
+        self.wire.emit_released();
+        refused?;
         if count > 0 {
             self.pull();
         }

@@ -9,10 +9,10 @@ use super::limits::Limits;
 use super::message::{Message, Payload};
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
-use super::{Counters, Event, OutBuffer, Outgoing, Trace};
+use super::{AckTicket, Counters, Event, OutBuffer, Outgoing, ReceivedRun, Trace};
 use crate::codec::{
-    Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
-    ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
+    Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, PlainPackets, Properties, ProtocolVersion,
+    PublishHead, QoS, ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
 };
 use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
@@ -36,7 +36,22 @@ pub(super) struct Wire {
     /// PUBLISH packets of QoS 1 and 2 that the server has sent on this connection and that we have not answered: as the
     /// server counts them (MQTT 5.0, section 4.9).
     pub(super) unanswered: u32,
+    /// Messages of QoS 2 whose PUBREL came, which go to the application together.
+    released: Option<ReleasedPackets>,
 }
+
+/// See [`Wire::release`].
+#[derive(Debug)]
+struct ReleasedPackets {
+    version: ProtocolVersion,
+    bytes: Vec<u8>,
+    count: usize,
+    /// Of the first of them.
+    ticket: AckTicket,
+}
+
+/// Who keeps a message keeps those that were released together with it: these are not many more bytes.
+const RELEASED_TOGETHER: usize = 32 * 1024;
 
 /// A PUBLISH packet to be encoded.
 #[derive(Debug)]
@@ -148,11 +163,41 @@ impl Wire {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
+        self.emit_released();
         self.events.push_back(event);
+    }
+
+    /// The message in a plain packet goes to the application, with those that are released after it: at the latest
+    /// [`emit_released`](Self::emit_released) makes an event of them.
+    #[inline]
+    pub(super) fn release(&mut self, version: ProtocolVersion, packet: &[u8], ticket: AckTicket) {
+        let full = |run: &ReleasedPackets| run.version != version || run.bytes.len() >= RELEASED_TOGETHER;
+        if self.released.as_ref().is_some_and(full) {
+            self.emit_released();
+        }
+        let run = self.released.get_or_insert_with(|| ReleasedPackets {
+            version,
+            bytes: Vec::new(),
+            count: 0,
+            ticket,
+        });
+        run.bytes.extend_from_slice(packet);
+        run.count += 1;
+    }
+
+    /// Hands out what is released.
+    #[inline]
+    pub(super) fn emit_released(&mut self) {
+        if let Some(run) = self.released.take() {
+            let packets = PlainPackets::new(run.version, run.bytes.into(), run.count);
+            self.events
+                .push_back(Event::Messages(ReceivedRun::new(packets, run.ticket)));
+        }
     }
 
     /// A message ends unsent; many in a row are one event.
     pub(super) fn emit_dropped(&mut self, why: DropReason) {
+        self.emit_released();
         match self.events.back_mut() {
             Some(Event::Dropped { count, why: last }) if *last == why => *count += 1,
             _ => self.emit(Event::Dropped { count: 1, why }),

@@ -279,38 +279,3 @@ fn a_server_that_sends_without_end_is_stopped_at_the_number_of_identifiers() {
     assert_eq!(error.reason, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
     assert_eq!(bench.session.unacknowledged(), 65_535);
 }
-
-#[test]
-fn a_run_of_messages_is_handed_out_and_acknowledged_together() {
-    let mut bench = Bench::connected(|_| {});
-    let run = [("a", 0, 0), ("b", 1, 7), ("c", 2, 8), ("d", 1, 9)];
-    let run = run.map(
-        |(payload, qos, packet_id)| match message("t", payload, qos, packet_id) {
-            Packet::Publish(publish) => publish,
-            _ => unreachable!(),
-        },
-    );
-    assert_eq!(
-        bench
-            .session
-            .handle_publishes(bench.now, run.into_iter())
-            .unwrap(),
-        4
-    );
-    assert_eq!(bench.sent(), ack_bytes(0x50, 8));
-    bench.receive(pubrel(8)).unwrap();
-    let messages = bench.messages();
-    let payloads: Vec<_> = messages
-        .iter()
-        .map(|received| &received.publish.payload[..])
-        .collect();
-    assert_eq!(payloads, [b"a", b"b", b"d", b"c"]);
-    let tickets: Vec<_> = messages.iter().filter_map(|received| received.ticket).collect();
-    // Those of QoS 1 in the order of receipt, also if the run is in another; once more does nothing.
-    let (first, second, exactly_once) = (tickets[0], tickets[1], tickets[2]);
-    let run = [second, exactly_once, first, first];
-    bench.session.acknowledge_all(run.into_iter());
-    let expected = [ack_bytes(0x70, 8), ack_bytes(0x40, 7), ack_bytes(0x40, 9)];
-    assert_eq!(bench.sent(), expected.concat());
-    assert_eq!(bench.session.unacknowledged(), 0);
-}

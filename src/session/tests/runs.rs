@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::support::*;
-use crate::codec::{Decoder, ProtocolVersion};
+use crate::codec::{AckKind, Decoder, ProtocolVersion, ShortAck};
 use crate::session::*;
 
 /// What came over one connection.
@@ -60,16 +60,10 @@ fn messages_are_handed_out_and_acknowledged_together() {
         publish_bytes(0b0010, "t", 7, "b"),
         publish_bytes(0b1010, "t", 9, "c"),
         publish_bytes(0, "t", 0, "d"),
-        publish_bytes(0b0100, "t", 8, "e"),
     ]);
     let received = bench.session.counters();
     assert_eq!(input.run(&mut bench, 3).unwrap(), 3);
     assert_eq!(input.run(&mut bench, 3).unwrap(), 1);
-    // A message of QoS 2 is kept.
-    assert_eq!(input.run(&mut bench, 3).unwrap(), 0);
-    let packet = input.decoder.decode_part(&input.bytes, &mut input.range).unwrap();
-    assert!(matches!(packet, Some(Packet::Publish(publish)) if publish.payload == "e"));
-
     let messages = handed_out(&mut bench);
     let payloads: Vec<_> = messages.iter().map(|(payload, _)| payload.as_str()).collect();
     assert_eq!(payloads, ["a", "b", "c", "d"]);
@@ -86,6 +80,98 @@ fn messages_are_handed_out_and_acknowledged_together() {
     let expected = [5, 7, 9].map(|packet_id| ack_bytes(0x40, packet_id));
     assert_eq!(bench.sent(), expected.concat());
     assert_eq!(bench.session.unacknowledged(), 0);
+}
+
+/// PUBREL for each of them.
+fn release(bench: &mut Bench, packet_ids: impl Iterator<Item = u16>) {
+    let acks = packet_ids.map(|packet_id| ShortAck {
+        kind: AckKind::PubRel,
+        packet_id: id(packet_id),
+    });
+    bench.session.handle_acks(bench.now, acks).unwrap();
+}
+
+#[test]
+fn messages_of_qos_2_are_kept_and_released_together() {
+    let mut bench = Bench::connected(|_| {});
+    let mut input = Input::new(&[
+        publish_bytes(0b0100, "t", 8, "a"),
+        publish_bytes(0b0100, "t", 9, ""),
+        publish_bytes(0b1100, "t", 8, "again"),
+        publish_bytes(0b0010, "t", 7, "b"),
+    ]);
+    assert_eq!(input.run(&mut bench, 10).unwrap(), 3);
+    assert_eq!(
+        bench.sent(),
+        [8, 9, 8].map(|packet_id| ack_bytes(0x50, packet_id)).concat()
+    );
+    assert_eq!(input.run(&mut bench, 10).unwrap(), 1);
+    release(&mut bench, [9, 8, 9].into_iter());
+    let messages = handed_out(&mut bench);
+    let payloads: Vec<_> = messages.iter().map(|(payload, _)| payload.as_str()).collect();
+    assert_eq!(payloads, ["b", "", "a"]);
+    assert_eq!(bench.session.counters().messages_received, [0, 1, 2]);
+    assert_eq!(bench.sent(), b"");
+    let tickets = messages.iter().rev().filter_map(|(_, ticket)| *ticket);
+    bench.session.acknowledge_all(tickets);
+    let expected = [ack_bytes(0x70, 8), ack_bytes(0x70, 9), ack_bytes(0x40, 7)];
+    assert_eq!(bench.sent(), expected.concat());
+    assert_eq!(bench.session.unacknowledged(), 0);
+}
+
+#[test]
+fn a_kept_message_outlives_connections_and_a_stream_of_others() {
+    let mut bench = Bench::connected(|settings| settings.clean_start = false);
+    let stays = publish_bytes(0b0100, "t", 60_000, "stays");
+    assert_eq!(Input::new(&[stays]).run(&mut bench, 1).unwrap(), 1);
+    let payload = "x".repeat(100);
+    for _ in 0..20 {
+        let packets: Vec<_> = (1..=100)
+            .map(|id| publish_bytes(0b0100, "t", id, &payload))
+            .collect();
+        assert_eq!(Input::new(&packets).run(&mut bench, 100).unwrap(), 100);
+        release(&mut bench, 1..=100);
+        let messages = handed_out(&mut bench);
+        assert!(messages.iter().all(|(text, _)| *text == payload));
+        bench
+            .session
+            .acknowledge_all(messages.iter().filter_map(|(_, ticket)| *ticket));
+    }
+    bench.session.closed(bench.now);
+    bench.connect(true);
+    assert_eq!(bench.session.unacknowledged(), 1);
+    release(&mut bench, std::iter::once(60_000));
+    let messages = handed_out(&mut bench);
+    assert_eq!(messages[0].0, "stays");
+    // The application fails on it: it comes again.
+    bench.withhold_message(messages[0].1.unwrap(), "stays");
+    bench.session.closed(bench.now);
+    bench.connect(true);
+    release(&mut bench, std::iter::once(60_000));
+    assert_eq!(bench.messages()[0].publish.payload, "stays");
+}
+
+#[test]
+fn what_is_kept_in_packets_has_the_same_bound() {
+    let packets = [(1, "12345"), (2, "6789"), (3, "0")];
+    let packets = packets.map(|(packet_id, payload)| publish_bytes(0b0100, "t", packet_id, payload));
+    for (max_messages, max_bytes, reason) in [
+        (2, 100, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED),
+        (9, 12, ReasonCode::QUOTA_EXCEEDED),
+    ] {
+        let mut bench = Bench::connected(|settings| {
+            settings.incoming_limit = IncomingLimit {
+                max_messages,
+                max_bytes,
+            };
+        });
+        let error = Input::new(&packets).run(&mut bench, 3).unwrap_err();
+        assert_eq!(error.reason, reason);
+        // Two of them fit, of 6 and 5 bytes with their topics.
+        assert_eq!(bench.session.unacknowledged(), 2);
+        release(&mut bench, 1..=1);
+        assert_eq!(Input::new(&packets[2..]).run(&mut bench, 1).unwrap(), 1);
+    }
 }
 
 #[test]
