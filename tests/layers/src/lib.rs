@@ -4,6 +4,8 @@
 pub mod certificates;
 pub mod front;
 pub mod raw;
+pub mod silent;
+pub mod traffic;
 pub mod websocket;
 
 use std::fs;

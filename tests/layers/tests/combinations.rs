@@ -103,17 +103,26 @@ fn a_name_behind_a_proxy_is_verified_all_the_same() {
     assert!(proxy.asked().starts_with("CONNECT broker.invalid:8883 "));
 }
 
+/// Leads what comes from this client to a server, and back, until the server closes.
+fn lead_to(target: SocketAddr, client: UnixStream) -> io::Result<()> {
+    let server = std::net::TcpStream::connect(target)?;
+    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    let (mut from_client, mut to_server) = (client, server);
+    thread::spawn(move || drop(io::copy(&mut from_client, &mut to_server)));
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(std::net::Shutdown::Both);
+    });
+    Ok(())
+}
+
 /// A unix socket in front of a server.
 fn unix_front(folder: &Folder, name: &str, target: SocketAddr) -> PathBuf {
     let path = folder.path().join(name);
     let listener = UnixListener::bind(&path).unwrap();
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let server = std::net::TcpStream::connect(target).unwrap();
-            let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            let (mut from_client, mut to_server) = (client, server);
-            thread::spawn(move || drop(io::copy(&mut from_client, &mut to_server)));
-            thread::spawn(move || drop(io::copy(&mut from_server, &mut to_client)));
+            lead_to(target, client).unwrap();
         }
     });
     path
@@ -207,14 +216,7 @@ fn own_stream(target: SocketAddr) -> mqtt::ConnectOptions {
     mqtt::ConnectOptions::connector(move || {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
-        let server = std::net::TcpStream::connect(target)?;
-        let (mut from_server, mut to_client) = (server.try_clone()?, far.try_clone()?);
-        let (mut from_client, mut to_server) = (far, server);
-        thread::spawn(move || drop(io::copy(&mut from_client, &mut to_server)));
-        thread::spawn(move || {
-            let _ = io::copy(&mut from_server, &mut to_client);
-            let _ = to_client.shutdown(std::net::Shutdown::Both);
-        });
+        lead_to(target, far)?;
         Ok(Arc::new(Own {
             stream: near,
             alive: Arc::new(()),

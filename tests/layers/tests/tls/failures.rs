@@ -4,11 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callmq::client::{self as mqtt, TlsReason};
 use layers::certificates::{Authority, Identity};
 use layers::front::{Front, Settings};
+use layers::silent::Silent;
 use layers::{PATIENCE, eventually};
 
 use crate::{Bench, round_trip, tls_error};
@@ -137,27 +138,12 @@ fn a_tls_port_spoken_to_without() {
     assert!(error.to_string().contains("mqtts://"), "{error}");
 }
 
-/// A server that reads what comes, and never answers.
-fn silent() -> (u16, mpsc::Receiver<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, accepted) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            if sender.send(stream).is_err() {
-                return;
-            }
-        }
-    });
-    (port, accepted)
-}
-
 #[test]
 fn a_server_that_never_answers_is_given_up_in_time() {
-    let (port, _accepted) = silent();
+    let server = Silent::listen();
     let client = mqtt::Client::new("silent");
     client.tls_set(()).unwrap();
-    let options = mqtt::ConnectOptions::new(("localhost", port)).connect_timeout(0.1);
+    let options = mqtt::ConnectOptions::new(("localhost", server.address.port())).connect_timeout(0.1);
     let started = Instant::now();
     match client.connect(options).unwrap_err() {
         mqtt::Error::Io(error) => {
@@ -176,25 +162,11 @@ fn a_server_that_never_answers_is_given_up_in_time() {
 
 #[test]
 fn a_hanging_handshake_ends_with_disconnect_and_with_loop_stop() {
-    let (port, accepted) = silent();
+    let server = Silent::listen();
     let client = mqtt::Client::new("hanging");
     client.tls_set(()).unwrap();
-    let options = mqtt::ConnectOptions::new(("localhost", port)).connect_timeout(None);
-    let connecting = thread::spawn({
-        let (client, options) = (client.clone(), options.clone());
-        move || client.connect(options).unwrap_err()
-    });
-    let first = accepted.recv_timeout(PATIENCE).unwrap();
-    client.disconnect().unwrap_err();
-    assert!(matches!(connecting.join().unwrap(), mqtt::Error::NotConnected));
-
-    client.connect_async(options).unwrap();
-    client.loop_start().unwrap();
-    let second = accepted.recv_timeout(PATIENCE).unwrap();
-    let started = Instant::now();
-    client.loop_stop().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2));
-    drop((first, second));
+    let options = mqtt::ConnectOptions::new(("localhost", server.address.port()));
+    server.hangs_until_told(&client, options);
 }
 
 #[test]

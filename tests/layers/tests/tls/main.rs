@@ -7,13 +7,12 @@ mod identity;
 mod settings;
 mod traffic;
 
-use std::sync::mpsc::{self, Receiver};
-
 use callmq::client as mqtt;
 use callmq::testing::Broker;
 use layers::PATIENCE;
 use layers::certificates::Authority;
 use layers::front::{Front, Settings};
+use layers::traffic::messages;
 
 /// A broker behind TLS, with a certificate for `localhost` and 127.0.0.1.
 struct Bench {
@@ -75,12 +74,6 @@ fn tls_error(error: mqtt::Error) -> mqtt::TlsError {
         mqtt::Error::Tls(error) => error,
         other => panic!("{other:?}"),
     }
-}
-
-fn messages(client: &mqtt::Client) -> Receiver<mqtt::Message> {
-    let (sender, messages) = mpsc::channel();
-    client.on_message(move |_, message| drop(sender.send(message.clone())));
-    messages
 }
 
 /// Sends a message to itself.

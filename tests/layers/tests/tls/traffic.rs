@@ -1,19 +1,11 @@
 //! What goes through.
 
-use std::thread;
-
 use callmq::client as mqtt;
 use layers::PATIENCE;
 use layers::front::{Event, Settings, TLS12, TLS13};
+use layers::traffic::{flood, messages, pattern};
 
-use crate::{Bench, messages};
-
-/// A payload that shows where it was cut or mixed up.
-fn pattern(size: usize, seed: usize) -> Vec<u8> {
-    (0..size)
-        .map(|index| (index / 7 * 31 + index + seed) as u8)
-        .collect()
-}
+use crate::Bench;
 
 #[test]
 fn messages_of_every_size_go_both_ways_in_both_versions() {
@@ -58,48 +50,12 @@ fn without_a_loop_calls_write_at_once() {
 
 #[test]
 fn both_directions_flooded_from_several_threads() {
-    const THREADS: usize = 4;
-    const EACH: usize = 3_000;
     // New keys again and again: each side has to tell the other.
     let bench = Bench::with(|settings| Settings {
         new_keys_after: Some(100_000),
         ..settings
     });
-    let client = mqtt::Client::builder("flood").output_limit(64 * 1024).build();
-    client.tls_set(bench.options()).unwrap();
-    let messages = messages(&client);
-    client.loop_start().unwrap();
-    client.connect_and_wait(bench.url(), PATIENCE).unwrap();
-    client.subscribe(("flood/#", 1)).unwrap().wait(PATIENCE).unwrap();
-    let senders: Vec<_> = (0..THREADS)
-        .map(|thread| {
-            let client = client.clone();
-            thread::spawn(move || {
-                for number in 0..EACH {
-                    let mut payload = (number as u32).to_be_bytes().to_vec();
-                    payload.extend(pattern(number % 500 * 3, number));
-                    client
-                        .publish_with(format!("flood/{thread}"), payload, 1, false)
-                        .unwrap();
-                }
-            })
-        })
-        .collect();
-    let mut next = [0; THREADS];
-    for _ in 0..THREADS * EACH {
-        let message = messages.recv_timeout(PATIENCE).unwrap();
-        let thread: usize = message.topic.strip_prefix("flood/").unwrap().parse().unwrap();
-        let number = next[thread];
-        let (head, body) = message.payload.split_at(4);
-        assert_eq!(head, (number as u32).to_be_bytes(), "in order");
-        assert!(body == pattern(number % 500 * 3, number));
-        next[thread] += 1;
-    }
-    for sender in senders {
-        sender.join().unwrap();
-    }
-    client.disconnect().unwrap();
-    client.loop_stop().unwrap();
+    flood(bench.url(), |client| client.tls_set(bench.options()).unwrap());
 }
 
 #[test]

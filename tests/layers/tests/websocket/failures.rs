@@ -1,15 +1,14 @@
 //! Handshakes that fail, and what the client says about it.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callmq::client::{self as mqtt, WebSocketReason};
 use callmq::testing::Broker;
 use layers::PATIENCE;
 use layers::raw::{Raw, RawServer};
+use layers::silent::Silent;
 
 use crate::websocket_error;
 
@@ -187,24 +186,10 @@ fn a_server_that_closes_at_each_byte_of_its_answer() {
     }
 }
 
-/// A server that takes connections and never answers.
-fn silent() -> (String, mpsc::Receiver<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    let (sender, accepted) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            if sender.send(stream).is_err() {
-                return;
-            }
-        }
-    });
-    (url, accepted)
-}
-
 #[test]
 fn a_server_that_never_answers_is_given_up_in_time() {
-    let (url, _accepted) = silent();
+    let server = Silent::listen();
+    let url = format!("ws://{}", server.address);
     let started = Instant::now();
     let options = mqtt::ConnectOptions::new(url).connect_timeout(0.1);
     match mqtt::Client::new("silent").connect(options).unwrap_err() {
@@ -237,24 +222,9 @@ fn a_refusal_whose_body_never_comes_is_told_in_time() {
 
 #[test]
 fn a_hanging_handshake_ends_with_disconnect_and_with_loop_stop() {
-    let (url, accepted) = silent();
-    let client = mqtt::Client::new("hanging");
-    let options = mqtt::ConnectOptions::new(url).connect_timeout(None);
-    let connecting = thread::spawn({
-        let (client, options) = (client.clone(), options.clone());
-        move || client.connect(options).unwrap_err()
-    });
-    let first = accepted.recv_timeout(PATIENCE).unwrap();
-    client.disconnect().unwrap_err();
-    assert!(matches!(connecting.join().unwrap(), mqtt::Error::NotConnected));
-
-    client.connect_async(options).unwrap();
-    client.loop_start().unwrap();
-    let second = accepted.recv_timeout(PATIENCE).unwrap();
-    let started = Instant::now();
-    client.loop_stop().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2));
-    drop((first, second));
+    let server = Silent::listen();
+    let url = format!("ws://{}", server.address);
+    server.hangs_until_told(&mqtt::Client::new("hanging"), mqtt::ConnectOptions::new(url));
 }
 
 #[test]

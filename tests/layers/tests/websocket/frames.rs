@@ -1,21 +1,11 @@
 //! What goes through, in whatever frames.
 
-use std::thread;
-
 use callmq::client as mqtt;
 use callmq::testing::Broker;
 use layers::PATIENCE;
 use layers::raw::*;
+use layers::traffic::{flood, messages, pattern};
 use layers::websocket::{Event, Frames, WebFront};
-
-use crate::messages;
-
-/// A payload that shows where it was cut or mixed up.
-fn pattern(size: usize, seed: usize) -> Vec<u8> {
-    (0..size)
-        .map(|index| (index / 7 * 31 + index + seed) as u8)
-        .collect()
-}
 
 /// [3.1.1/MQTT-6.0.0-2] [5.0/MQTT-6.0.0-2]
 #[test]
@@ -150,48 +140,12 @@ fn without_a_loop_calls_write_at_once() {
 
 #[test]
 fn both_directions_flooded_from_several_threads_with_pings_in_between() {
-    const THREADS: usize = 4;
-    const EACH: usize = 3_000;
     let broker = Broker::builder()
         .max_queued(100_000)
         .listen("127.0.0.1:0")
         .unwrap();
     let front = WebFront::new(broker.address(), Frames::Fragments(3_000));
-    let client = mqtt::Client::builder("flood").output_limit(64 * 1024).build();
-    let messages = messages(&client);
-    client.loop_start().unwrap();
-    let url = format!("ws://{}", front.address());
-    client.connect_and_wait(url, PATIENCE).unwrap();
-    client.subscribe(("flood/#", 1)).unwrap().wait(PATIENCE).unwrap();
-    let senders: Vec<_> = (0..THREADS)
-        .map(|thread| {
-            let client = client.clone();
-            thread::spawn(move || {
-                for number in 0..EACH {
-                    let mut payload = (number as u32).to_be_bytes().to_vec();
-                    payload.extend(pattern(number % 500 * 3, number));
-                    client
-                        .publish_with(format!("flood/{thread}"), payload, 1, false)
-                        .unwrap();
-                }
-            })
-        })
-        .collect();
-    let mut next = [0; THREADS];
-    for _ in 0..THREADS * EACH {
-        let message = messages.recv_timeout(PATIENCE).unwrap();
-        let thread: usize = message.topic.strip_prefix("flood/").unwrap().parse().unwrap();
-        let number = next[thread];
-        let (head, body) = message.payload.split_at(4);
-        assert_eq!(head, (number as u32).to_be_bytes(), "in order");
-        assert!(body == pattern(number % 500 * 3, number));
-        next[thread] += 1;
-    }
-    for sender in senders {
-        sender.join().unwrap();
-    }
-    client.disconnect().unwrap();
-    client.loop_stop().unwrap();
+    flood(format!("ws://{}", front.address()), |_| {});
 }
 
 #[test]

@@ -23,10 +23,3 @@ fn ends(client: &mqtt::Client) -> Receiver<mqtt::DisconnectReason> {
     client.reconnect_on_failure_set(false);
     ends
 }
-
-/// What arrives at this client.
-fn messages(client: &mqtt::Client) -> Receiver<mqtt::Message> {
-    let (sender, messages) = mpsc::channel();
-    client.on_message(move |_, message| drop(sender.send(message.clone())));
-    messages
-}
