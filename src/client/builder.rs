@@ -268,7 +268,7 @@ impl ClientBuilder {
             core.set_fallback(self.fallback);
             core.clean_start = self.clean_start;
             core.session_expiry = self.session_expiry;
-            core.setting_problem = self.problem;
+            core.setting_problem = self.problem.map(Box::new);
             core.transport = self.transport;
         }
         Client {

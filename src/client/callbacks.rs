@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -139,6 +139,70 @@ impl<F: ?Sized> Slot<F> {
     }
 }
 
+/// A slot that is made when a closure is first put into it: a client has many, and uses few.
+pub(crate) struct LazySlot<F: ?Sized>(OnceLock<Box<Slot<F>>>);
+
+impl<F: ?Sized> LazySlot<F> {
+    fn made(&self) -> Option<&Slot<F>> {
+        self.0.get().map(Box::as_ref)
+    }
+
+    pub(crate) fn set(&self, closure: Box<F>) {
+        self.0.get_or_init(Box::default).set(closure);
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(slot) = self.made() {
+            slot.clear();
+        }
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.made().is_some_and(Slot::is_set)
+    }
+
+    /// As [`Slot::run`].
+    pub(crate) fn run(&self, name: &'static str, call: impl FnOnce(&mut F) -> Result<()>) -> Result<()> {
+        self.made().map_or(Ok(()), |slot| slot.run(name, call))
+    }
+
+    /// As [`Slot::run_for`].
+    pub(crate) fn run_for<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut F) -> Result<T>,
+    ) -> Option<Result<T>> {
+        self.made()?.run_for(name, call)
+    }
+
+    /// As [`Slot::run_in_turn`].
+    pub(crate) fn run_in_turn(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut F) -> Result<()>,
+    ) -> Result<()> {
+        self.made().map_or(Ok(()), |slot| slot.run_in_turn(name, call))
+    }
+
+    /// As [`Slot::hold`].
+    #[inline]
+    pub(crate) fn hold(&self) -> Option<Held<'_, F>> {
+        self.made()?.hold()
+    }
+}
+
+impl<F: ?Sized> Default for LazySlot<F> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for LazySlot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "Slot(set)" } else { "Slot(empty)" })
+    }
+}
+
 thread_local! {
     /// How many closures that take turns the thread is in, of any client.
     static IN_TURN: Cell<u32> = const { Cell::new(0) };
@@ -259,21 +323,21 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// All closures of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Callbacks {
-    pub(crate) connect: Slot<OnConnect>,
-    pub(crate) connect_fail: Slot<OnConnectFail>,
-    pub(crate) pre_connect: Slot<OnPreConnect>,
-    pub(crate) disconnect: Slot<OnDisconnect>,
-    pub(crate) message: Slot<OnMessage>,
-    pub(crate) publish: Slot<OnPublish>,
-    pub(crate) subscribe: Slot<OnSubscribe>,
-    pub(crate) unsubscribe: Slot<OnSubscribe>,
-    pub(crate) socket_open: Slot<OnSocket>,
-    pub(crate) socket_close: Slot<OnSocket>,
-    pub(crate) socket_register_write: Slot<OnSocket>,
-    pub(crate) socket_unregister_write: Slot<OnSocket>,
-    pub(crate) reconnect_if: Slot<ReconnectIf>,
-    pub(crate) auth: Slot<AuthHandler>,
-    pub(crate) redirect: Slot<OnRedirect>,
+    pub(crate) connect: LazySlot<OnConnect>,
+    pub(crate) connect_fail: LazySlot<OnConnectFail>,
+    pub(crate) pre_connect: LazySlot<OnPreConnect>,
+    pub(crate) disconnect: LazySlot<OnDisconnect>,
+    pub(crate) message: LazySlot<OnMessage>,
+    pub(crate) publish: LazySlot<OnPublish>,
+    pub(crate) subscribe: LazySlot<OnSubscribe>,
+    pub(crate) unsubscribe: LazySlot<OnSubscribe>,
+    pub(crate) socket_open: LazySlot<OnSocket>,
+    pub(crate) socket_close: LazySlot<OnSocket>,
+    pub(crate) socket_register_write: LazySlot<OnSocket>,
+    pub(crate) socket_unregister_write: LazySlot<OnSocket>,
+    pub(crate) reconnect_if: LazySlot<ReconnectIf>,
+    pub(crate) auth: LazySlot<AuthHandler>,
+    pub(crate) redirect: LazySlot<OnRedirect>,
     pub(crate) filters: Filters,
     pub(crate) receivers: Receivers,
     pub(crate) log: Log,

@@ -46,7 +46,7 @@ pub struct ConnectOptions {
     tcp_nodelay: Option<bool>,
     tcp_keep_alive: Option<Duration>,
     tcp_user_timeout: Option<Duration>,
-    proxy: Option<Proxy>,
+    proxy: Option<Box<Proxy>>,
     /// The first mistake.
     problem: Option<Error>,
 }
@@ -346,7 +346,7 @@ impl ConnectOptions {
     #[must_use]
     pub fn proxy(self, proxy: impl IntoProxy) -> Self {
         self.try_set(|options| {
-            options.proxy = Some(proxy.into_proxy()?);
+            options.proxy = Some(Box::new(proxy.into_proxy()?));
             Ok(())
         })
     }
@@ -379,7 +379,7 @@ impl ConnectOptions {
     }
 
     pub(super) fn proxy_setting(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
+        self.proxy.as_deref()
     }
 
     pub(crate) fn connect_properties(&self) -> &Properties {

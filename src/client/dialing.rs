@@ -53,9 +53,7 @@ impl Shared {
         epoch: u64,
         cancel: &Cancel,
     ) -> Result<Reached> {
-        let mut left = options
-            .dial_options(self.lock().dial_defaults.clone())
-            .connect_timeout;
+        let mut left = options.dial_options(self.lock().dial_defaults()).connect_timeout;
         let started = Instant::now();
         self.find_servers(options, left / 2, epoch, cancel)?;
         left = left.saturating_sub(started.elapsed());
@@ -149,11 +147,16 @@ impl Shared {
 }
 
 impl Core {
+    /// How to connect, where the options of `connect` say nothing.
+    pub(super) fn dial_defaults(&self) -> DialOptions {
+        self.dial_defaults.as_deref().cloned().unwrap_or_default()
+    }
+
     /// How to connect to a server.
     pub(super) fn way_to(&mut self, server: &Server, options: &ConnectOptions) -> Result<DialOptions> {
-        let set = options.proxy_setting().or(self.proxy.as_ref());
+        let set = options.proxy_setting().or(self.proxy.as_deref());
         let proxy = proxy_for(server, set, |name| std::env::var(name).ok())?;
-        let way = options.dial_options(self.dial_defaults.clone());
+        let way = options.dial_options(self.dial_defaults());
         Ok(DialOptions {
             proxy,
             #[cfg(feature = "tls")]

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::Message;
 use super::callbacks::{OnMessage, Slot};
@@ -19,7 +19,8 @@ use crate::topic::{FilterId, FilterMap, matches};
 /// The closures, by filter.
 #[derive(Default)]
 pub(crate) struct Filters {
-    table: Mutex<Table>,
+    /// Made when something is first put into it.
+    table: OnceLock<Box<Mutex<Table>>>,
     any: AtomicBool,
 }
 
@@ -56,7 +57,8 @@ impl FilterSlot {
 
 impl Filters {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        let table = self.table.get_or_init(Box::default);
+        table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the one closure of `message_callback_add` for this filter, which is valid.
@@ -162,6 +164,9 @@ impl Filters {
 
     /// These filters are subscribed to from now on, with this identifier or without.
     pub(crate) fn subscribed<'a>(&self, filters: impl Iterator<Item = &'a str>, identifier: Option<u32>) {
+        if identifier.is_none() && self.table.get().is_none() {
+            return;
+        }
         let mut table = self.table();
         for filter in filters {
             // Also where a list names a filter twice.
@@ -184,6 +189,9 @@ impl Filters {
 
     /// No filter is subscribed to any more; the closures stay.
     pub(crate) fn forget_subscriptions(&self) {
+        if self.table.get().is_none() {
+            return;
+        }
         let mut table = self.table();
         table.identifier_of.clear();
         table.filters_of.clear();

@@ -231,7 +231,7 @@ impl Client {
     /// proxies.
     pub fn proxy_set(&self, proxy: impl IntoProxy) -> Result<()> {
         let proxy = proxy.into_proxy()?;
-        self.shared().lock().proxy = Some(proxy);
+        self.shared().lock().proxy = Some(Box::new(proxy));
         Ok(())
     }
 }

@@ -116,7 +116,7 @@ impl Core {
     /// Refuses settings that the version does not have.
     pub(super) fn check_session_settings(&self) -> Result<()> {
         if let Some(problem) = &self.setting_problem {
-            return Err(problem.clone());
+            return Err(Error::clone(problem));
         }
         let settings = &self.session.settings;
         if settings.version == ProtocolVersion::V5 {

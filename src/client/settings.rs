@@ -18,7 +18,6 @@ use super::{
 };
 use crate::codec::ProtocolVersion;
 use crate::error::{DropReason, Error, Result};
-use crate::transport::DialOptions;
 
 /// Settings. Those of a connection take effect at the next one.
 impl Client {
@@ -275,14 +274,14 @@ impl Client {
         let timeout = timeout.into_timeout()?.filter(|timeout| !timeout.is_zero());
         let timeout = timeout.ok_or(Error::argument("timeout", "must be more than zero"))?;
         let mut core = self.unconnected()?;
-        core.dial_defaults.connect_timeout = timeout;
+        core.dial_defaults.get_or_insert_default().connect_timeout = timeout;
         core.session.settings.connack_timeout = timeout;
         Ok(())
     }
 
     /// Returns how long one attempt to connect may take.
     pub fn connect_timeout(&self) -> Duration {
-        self.shared().lock().dial_defaults.connect_timeout
+        self.shared().lock().dial_defaults().connect_timeout
     }
 
     /// Sets whether the socket sends small packets at once (`TCP_NODELAY`). Defaults to `true`: packets are put
@@ -290,7 +289,8 @@ impl Client {
     ///
     /// Takes effect at the next connection.
     pub fn tcp_nodelay_set(&self, on: bool) {
-        self.shared().lock().dial_defaults.tcp_nodelay = on;
+        let mut core = self.shared().lock();
+        core.dial_defaults.get_or_insert_default().tcp_nodelay = on;
     }
 
     /// Sets where to connect to with [`reconnect`](Self::reconnect), in the forms of [`connect`](Self::connect).
@@ -434,7 +434,7 @@ impl Core {
         settings.connect_properties = options.connect_properties().clone();
         // Of the last attempt.
         settings.authentication = None;
-        settings.connack_timeout = options.dial_options(self.dial_defaults.clone()).connect_timeout;
+        settings.connack_timeout = options.dial_options(self.dial_defaults()).connect_timeout;
         if options.servers().is_empty() {
             (settings.username, settings.password) = (self.username.clone(), self.password.clone());
             settings.check()?;
@@ -529,7 +529,7 @@ impl Shared {
         let previous = core.options.take();
         core.username = None;
         core.password = None;
-        core.dial_defaults = DialOptions::default();
+        core.dial_defaults = None;
         core.proxy = None;
         #[cfg(feature = "tls")]
         {

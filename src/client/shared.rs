@@ -95,8 +95,8 @@ pub(crate) struct Core {
     pub(super) loop_dials: bool,
     pub(super) retry_first_connection: bool,
     /// How to connect, where the options of `connect` say nothing.
-    pub(super) dial_defaults: DialOptions,
-    pub(super) proxy: Option<super::Proxy>,
+    pub(super) dial_defaults: Option<Box<DialOptions>>,
+    pub(super) proxy: Option<Box<super::Proxy>>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsSettings,
     #[cfg(feature = "websocket")]
@@ -108,7 +108,7 @@ pub(crate) struct Core {
     /// In seconds; where the options of `connect` say nothing.
     pub(super) session_expiry: Option<u32>,
     /// A mistake in the builder's settings, for the call that connects.
-    pub(super) setting_problem: Option<Error>,
+    pub(super) setting_problem: Option<Box<Error>>,
     /// No connection was accepted since `connect` was called.
     pub(super) first_connection: bool,
     pub(super) transport: Transport,
@@ -283,7 +283,7 @@ impl Shared {
                 cancel: Cancel::default(),
                 loop_dials: false,
                 retry_first_connection: false,
-                dial_defaults: DialOptions::default(),
+                dial_defaults: None,
                 proxy: None,
                 #[cfg(feature = "tls")]
                 tls: super::tls::TlsSettings::default(),

@@ -79,13 +79,13 @@ impl Client {
         if !properties.is_empty() && !core.asked_for_v5() {
             return Err(Error::argument("properties", "only apply to MQTT 5.0"));
         }
-        core.session.settings.will = Some(Will {
+        core.session.settings.will = Some(Box::new(Will {
             topic,
             payload,
             qos,
             retain,
             properties,
-        });
+        }));
         Ok(())
     }
 

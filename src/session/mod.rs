@@ -314,7 +314,7 @@ impl<T: Track> Session<T> {
         self.keep_alive.stop();
         self.authentication.stop();
         self.wire.output.clear();
-        self.wire.aliases.open();
+        self.wire.aliases = None;
         self.aliases.open(0);
         self.in_flight
             .closed(self.connection.written + self.connection.in_hand);

@@ -26,7 +26,7 @@ impl<T: Track> Session<T> {
             && self.wire.output.len() < self.settings.output_limit
             && !self.settings.trace
             && !self.settings.report_qos0
-            && !self.wire.aliases.are_automatic()
+            && !self.wire.gives_aliases()
             && !self.connection.limits.restrict_messages()
     }
 
@@ -67,10 +67,17 @@ impl<T: Track> Session<T> {
             // What an alias stands for is known only within a connection.
             return Err(Error::NotConnected);
         }
-        let known = self.wire.aliases.check_by_hand(message.topic, alias)?;
+        let known = self
+            .wire
+            .aliases
+            .get_or_insert_default()
+            .check_by_hand(message.topic, alias)?;
         let topic = known.as_deref().unwrap_or(message.topic);
         let accepted = self.accept_whole(Outgoing { topic, ..message }, track)?;
-        self.wire.aliases.set_by_hand(topic, alias);
+        self.wire
+            .aliases
+            .get_or_insert_default()
+            .set_by_hand(topic, alias);
         Ok(accepted)
     }
 

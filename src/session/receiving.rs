@@ -116,11 +116,12 @@ impl<T: Track> Session<T> {
         self.keep_alive
             .accepted(now, keep_alive, self.settings.ping_timeout);
         self.wire.counters.accepted += 1;
-        self.wire.aliases.accepted(
-            properties.topic_alias_maximum().unwrap_or(0),
-            self.settings.topic_alias_limit,
-            self.settings.topic_alias_unchecked,
-        );
+        let topic_aliases = properties.topic_alias_maximum().unwrap_or(0);
+        let unchecked = self.settings.topic_alias_unchecked;
+        if topic_aliases > 0 || unchecked {
+            let aliases = self.wire.aliases.get_or_insert_default();
+            aliases.accepted(topic_aliases, self.settings.topic_alias_limit, unchecked);
+        }
         self.emit_connack(session_present, reason, properties);
 
         if !has_session {

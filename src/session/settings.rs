@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) keep_alive: u16,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Bytes>,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Box<Will>>,
     pub(crate) connect_properties: Properties,
     /// The Session Expiry Interval of the CONNECT, where `connect_properties` have none.
     pub(crate) session_expiry: Option<u32>,
@@ -77,7 +77,7 @@ impl Settings {
             clean_start: self.clean_start,
             keep_alive: self.keep_alive,
             client_id: self.client_id.clone(),
-            will: self.will.clone(),
+            will: self.will.as_deref().cloned(),
             username: self.username.clone(),
             password: self.password.clone(),
             properties: self.announced_properties(),

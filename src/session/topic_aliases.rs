@@ -133,11 +133,6 @@ enum Form {
 }
 
 impl Sent {
-    /// A connection starts, or has ended: there are no aliases until the CONNACK allows some [MQTT-3.3.2-7].
-    pub(super) fn open(&mut self) {
-        *self = Self::default();
-    }
-
     /// The server accepts aliases up to `maximum`; of those `limit` are given out without being asked.
     pub(super) fn accepted(&mut self, maximum: u16, limit: u16, unchecked: bool) {
         self.maximum = maximum;
@@ -177,12 +172,6 @@ impl Sent {
     #[inline]
     pub(super) fn are_automatic(&self) -> bool {
         self.automatic != 0
-    }
-
-    /// Whether this packet may have to be changed. So asked for every packet, it has to be cheap.
-    #[inline]
-    pub(super) fn concern(&self, publish: &PublishPacket<'_>) -> bool {
-        self.automatic != 0 || !publish.properties.is_empty()
     }
 
     /// What has to be changed about a packet before it is written. `grows` tells whether it may take more bytes.

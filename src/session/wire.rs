@@ -26,8 +26,8 @@ pub(super) struct Wire {
     /// Emit `Event::Trace`.
     pub(super) trace: bool,
     pub(super) version: ProtocolVersion,
-    /// The topic aliases that we have set.
-    pub(super) aliases: Sent,
+    /// The topic aliases that we have set, where there may be some.
+    pub(super) aliases: Option<Box<Sent>>,
     last_head: LastHead,
     /// Bytes put into the output on this connection.
     pub(super) appended: u64,
@@ -151,7 +151,7 @@ impl Wire {
         self.output.clear();
         self.appended = 0;
         self.version = version;
-        self.aliases.open();
+        self.aliases = None;
         self.last_head = LastHead::default();
         self.max_packet_size = None;
         self.unanswered = 0;
@@ -290,11 +290,19 @@ impl Wire {
 
     /// A PUBLISH, with a topic alias where one is set or asked for.
     pub(super) fn put_publish(&mut self, publish: &PublishPacket<'_>) {
-        if self.aliases.concern(publish) {
+        if self.gives_aliases() || !publish.properties.is_empty() {
             self.put_aliased(publish);
         } else {
             self.put_plain(publish);
         }
+    }
+
+    /// Whether messages get aliases by themselves.
+    #[inline]
+    pub(super) fn gives_aliases(&self) -> bool {
+        self.aliases
+            .as_ref()
+            .is_some_and(|aliases| aliases.are_automatic())
     }
 
     #[inline(never)]
@@ -309,7 +317,7 @@ impl Wire {
             let payload_len = publish.payload.as_slice().len();
             publish_packet_len(version, &publish.head(), payload_len) + by <= limit
         };
-        let Some(changed) = self.aliases.apply(publish, grows) else {
+        let Some(changed) = self.aliases.get_or_insert_default().apply(publish, grows) else {
             return self.put_plain(publish);
         };
         self.put_plain(&PublishPacket {
@@ -317,7 +325,7 @@ impl Wire {
             properties: &changed.properties,
             ..*publish
         });
-        self.aliases.written(changed);
+        self.aliases.get_or_insert_default().written(changed);
     }
 
     /// A PUBLISH of QoS 0 without properties, its payload copied, untraced.
@@ -343,7 +351,7 @@ impl Wire {
         let Some((topic, payload)) = message.plain_parts() else {
             return false;
         };
-        if self.trace || self.aliases.are_automatic() {
+        if self.trace || self.gives_aliases() {
             return false;
         }
         let (version, kind) = (self.version, (message.qos, message.retain));

@@ -32,13 +32,13 @@ fn connect_carries_will_user_name_and_password() {
     let mut bench = Bench::new(|settings| {
         settings.username = Some("u".to_owned());
         settings.password = Some(Bytes::from_static(b"p"));
-        settings.will = Some(Will {
+        settings.will = Some(Box::new(Will {
             topic: crate::topic::TopicName::from_checked("w"),
             payload: Bytes::from_static(b"gone"),
             qos: QoS::AtLeastOnce,
             retain: true,
             properties: Properties::new(),
-        });
+        }));
     });
     bench.session.open(bench.now);
     // Flags: user name, password, will retain, will QoS 1, will, clean session.
