@@ -1,8 +1,11 @@
 //! A map from Topic Filters to values that finds all filters matching a name in time that does not grow with their number.
 
+mod level_hash;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::level_hash::Seed;
 use super::{check_filter, split_share};
 use crate::error::Result;
 
@@ -32,6 +35,7 @@ pub struct FilterMap<V> {
     free: Vec<NodeId>,
     len: usize,
     next_serial: u64,
+    seed: Seed,
 }
 
 /// Names one value of a [`FilterMap`], for [`remove_id`](FilterMap::remove_id).
@@ -47,8 +51,9 @@ pub struct Matches<'a, V> {
     map: &'a FilterMap<V>,
     topic: &'a str,
     node: NodeId,
-    /// Where in `topic` the level that the children of `node` match begins; past the end if there is none.
+    /// Where in `topic` the level is that the children of `node` match; past the end if there is none.
     start: usize,
+    end: usize,
     step: Step,
     values: std::slice::Iter<'a, Entry<V>>,
 }
@@ -61,7 +66,7 @@ const ROOT: NodeId = 0;
 struct Node<V> {
     parent: NodeId,
     level: Level,
-    names: HashMap<Arc<str>, NodeId>,
+    names: HashMap<Arc<str>, NodeId, Seed>,
     plus: Option<NodeId>,
     hash: Option<NodeId>,
     values: Vec<Entry<V>>,
@@ -95,11 +100,13 @@ enum Step {
 impl<V> FilterMap<V> {
     /// Makes an empty map.
     pub fn new() -> Self {
+        let seed = Seed::random();
         Self {
-            nodes: vec![Node::new(ROOT, Level::Hash)],
+            nodes: vec![Node::new(ROOT, Level::Hash, seed)],
             free: Vec::new(),
             len: 0,
             next_serial: 0,
+            seed,
         }
     }
 
@@ -223,6 +230,7 @@ impl<V> FilterMap<V> {
             topic,
             node: ROOT,
             start: 0,
+            end: level_end(topic, 0),
             step: if topic.is_empty() { Step::Done } else { Step::Name },
             values: [].iter(),
         }
@@ -241,7 +249,7 @@ impl<V> FilterMap<V> {
             "#" => Level::Hash,
             name => Level::Name(Arc::from(name)),
         };
-        let node = Node::new(parent, level.clone());
+        let node = Node::new(parent, level.clone(), self.seed);
         let child = match self.free.pop() {
             Some(child) => {
                 self.nodes[child] = node;
@@ -291,11 +299,11 @@ impl<V> Default for FilterMap<V> {
 }
 
 impl<V> Node<V> {
-    fn new(parent: NodeId, level: Level) -> Self {
+    fn new(parent: NodeId, level: Level, seed: Seed) -> Self {
         Self {
             parent,
             level,
-            names: HashMap::new(),
+            names: HashMap::with_hasher(seed),
             plus: None,
             hash: None,
             values: Vec::new(),
@@ -328,7 +336,7 @@ impl<'a, V> Matches<'a, V> {
                 match self.level() {
                     Some(level) => {
                         if let Some(&child) = node.names.get(level) {
-                            self.descend(child, level.len());
+                            self.descend(child);
                         }
                     }
                     // The name ends here.
@@ -340,9 +348,9 @@ impl<'a, V> Matches<'a, V> {
             }
             Step::Plus => {
                 self.step = Step::Hash;
-                if let (Some(child), Some(level), true) = (node.plus, self.level(), self.wildcards_allowed())
-                {
-                    self.descend(child, level.len());
+                if let (Some(child), true) = (node.plus, self.wildcards_allowed()) {
+                    // There is a level: where the name ends this step is left out.
+                    self.descend(child);
                 }
             }
             Step::Hash => {
@@ -359,8 +367,8 @@ impl<'a, V> Matches<'a, V> {
                 };
                 self.node = node.parent;
                 // `start` is behind the slash (or the end) that ends the parent's level.
-                let before = self.topic.get(..self.start - 1).unwrap_or_default();
-                self.start = before.rfind('/').map_or(0, |slash| slash + 1);
+                self.end = self.start - 1;
+                self.start = level_start(self.topic, self.end);
             }
             Step::Done => {}
         }
@@ -368,12 +376,13 @@ impl<'a, V> Matches<'a, V> {
 
     /// The level of the name that the children of the present node have to match.
     fn level(&self) -> Option<&'a str> {
-        self.topic.get(self.start..)?.split('/').next()
+        self.topic.get(self.start..self.end)
     }
 
-    fn descend(&mut self, child: NodeId, level_len: usize) {
+    fn descend(&mut self, child: NodeId) {
         self.node = child;
-        self.start += level_len + 1;
+        self.start = self.end + 1;
+        self.end = level_end(self.topic, self.start);
         self.step = Step::Name;
     }
 
@@ -381,6 +390,24 @@ impl<'a, V> Matches<'a, V> {
     fn wildcards_allowed(&self) -> bool {
         self.node != ROOT || !self.topic.starts_with('$')
     }
+}
+
+/// Where the level ends that begins at `start`; 0 if that is past the end.
+fn level_end(topic: &str, start: usize) -> usize {
+    let Some(rest) = topic.as_bytes().get(start..) else {
+        return 0;
+    };
+    let slash = rest.iter().position(|&byte| byte == b'/');
+    start + slash.unwrap_or(rest.len())
+}
+
+/// Where the level begins that ends at `end`.
+fn level_start(topic: &str, end: usize) -> usize {
+    let before = topic.as_bytes().get(..end).unwrap_or_default();
+    before
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1)
 }
 
 impl<'a, V> Iterator for Matches<'a, V> {
