@@ -23,6 +23,9 @@ impl Client {
     /// queue and its bounds decide (see [`OfflineQueue`](super::OfflineQueue)). Inside a callback it never waits; the
     /// message leaves when the callback has returned.
     ///
+    /// A payload of 32 KiB or more is not copied where it can leave at once: one that is borrowed is written from where
+    /// it is, and one that is given away is shared ([`Bytes`](bytes::Bytes), `Vec<u8>`, `String`) also where it has to wait.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] for a topic that is empty, too long or has wildcards, and for a payload over
