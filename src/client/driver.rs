@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token};
 use super::delivery::Waiting;
 use super::filters::FilterSlot;
 use super::input::Input;
-use super::packets::{Failed, handle_packets};
+use super::packets::{BATCH, Failed, handle_packets};
 use super::shared::{Core, Happening, Shared};
 use super::{DisconnectReason, Message};
 use crate::codec::{Decoder, ProtocolVersion, ReasonCode};
@@ -24,9 +24,6 @@ use crate::transport::Socket;
 
 /// The waker's token; connections have their epoch.
 const WAKER: Token = Token(0);
-
-/// At most this many packets are handled under one lock.
-const BATCH: usize = 256;
 
 /// How an alert of TLS begins: its type, and the major version.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
@@ -372,15 +369,11 @@ impl Shared {
             driver.prompt_acks = core.session.settings.trace;
             driver.manual_ack = core.manual_ack;
             // One packet at a time where each is logged, so that the lines come in the order of a slow reader.
-            let limit = if core.session.settings.trace {
-                1
-            } else {
-                limit.min(BATCH)
-            };
+            let limit = if core.session.settings.trace { 1 } else { limit };
             let unheard =
                 core.happenings.is_empty() && core.session.events().is_empty() && driver.batch.is_empty();
             if unheard && core.session.is_streaming() && driver.input.is_plain(&driver.decoder) {
-                driver.plain = limit;
+                driver.plain = limit.min(BATCH);
                 return true;
             }
             let mut handled = true;

@@ -8,6 +8,14 @@ use crate::codec::{Packet, PacketType};
 use crate::error::DecodeError;
 use crate::session::Link;
 
+/// At most this many packets are handled under one lock ..
+pub(super) const BATCH: usize = 256;
+
+/// .. or, where they are acknowledgements, this many. They take less time, and those of a window of messages come
+/// together: if the messages that take its place leave together, too, so do the next ones. With 256 a window of 1000
+/// falls into four parts that go to and fro one by one, and a fifth less is published.
+const ACKS: usize = 1024;
+
 /// The types of packets that come in runs.
 const PUBLISH: u8 = PacketType::Publish as u8;
 const PUBACK: u8 = PacketType::PubAck as u8;
@@ -19,7 +27,7 @@ pub(super) enum Failed {
     Session(DecodeError),
 }
 
-/// Takes packets off the input and feeds the session.
+/// Takes packets off the input, at most `limit`, and feeds the session.
 pub(super) fn handle_packets(
     core: &mut Core,
     driver: &mut Driver,
@@ -27,7 +35,7 @@ pub(super) fn handle_packets(
     limit: usize,
 ) -> std::result::Result<bool, Failed> {
     let mut handled = 0;
-    while handled < limit {
+    while handled < limit.min(BATCH) {
         if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::ByUs { .. })) {
             driver.undecoded = false;
             return Ok(handled > 0);
@@ -72,10 +80,13 @@ fn handle_run(
 ) -> std::result::Result<usize, DecodeError> {
     let (input, decoder) = (&mut driver.input, &driver.decoder);
     match input.next_type() {
-        PUBLISH => core.session.handle_messages(now, input.plain_run(decoder), limit),
+        PUBLISH => {
+            let limit = limit.min(BATCH);
+            core.session.handle_messages(now, input.plain_run(decoder), limit)
+        }
         PUBACK..=PUBCOMP => {
             let run = std::iter::from_fn(|| input.decode_short_ack(decoder));
-            core.session.handle_acks(now, run.take(limit))
+            core.session.handle_acks(now, run.take(limit.min(ACKS)))
         }
         _ => Ok(0),
     }
