@@ -1,11 +1,8 @@
 //! A map from Topic Filters to values that finds all filters matching a name in time that does not grow with their number.
 
-mod level_hash;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use self::level_hash::Seed;
 use super::{check_filter, split_share};
 use crate::error::Result;
 
@@ -35,7 +32,6 @@ pub struct FilterMap<V> {
     free: Vec<NodeId>,
     len: usize,
     next_serial: u64,
-    seed: Seed,
 }
 
 /// Names one value of a [`FilterMap`], for [`remove_id`](FilterMap::remove_id).
@@ -66,7 +62,7 @@ const ROOT: NodeId = 0;
 struct Node<V> {
     parent: NodeId,
     level: Level,
-    names: HashMap<Arc<str>, NodeId, Seed>,
+    names: HashMap<Arc<str>, NodeId>,
     plus: Option<NodeId>,
     hash: Option<NodeId>,
     values: Vec<Entry<V>>,
@@ -100,13 +96,11 @@ enum Step {
 impl<V> FilterMap<V> {
     /// Makes an empty map.
     pub fn new() -> Self {
-        let seed = Seed::random();
         Self {
-            nodes: vec![Node::new(ROOT, Level::Hash, seed)],
+            nodes: vec![Node::new(ROOT, Level::Hash)],
             free: Vec::new(),
             len: 0,
             next_serial: 0,
-            seed,
         }
     }
 
@@ -249,7 +243,7 @@ impl<V> FilterMap<V> {
             "#" => Level::Hash,
             name => Level::Name(Arc::from(name)),
         };
-        let node = Node::new(parent, level.clone(), self.seed);
+        let node = Node::new(parent, level.clone());
         let child = match self.free.pop() {
             Some(child) => {
                 self.nodes[child] = node;
@@ -299,11 +293,11 @@ impl<V> Default for FilterMap<V> {
 }
 
 impl<V> Node<V> {
-    fn new(parent: NodeId, level: Level, seed: Seed) -> Self {
+    fn new(parent: NodeId, level: Level) -> Self {
         Self {
             parent,
             level,
-            names: HashMap::with_hasher(seed),
+            names: HashMap::new(),
             plus: None,
             hash: None,
             values: Vec::new(),
