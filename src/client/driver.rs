@@ -248,7 +248,7 @@ impl Shared {
     /// anything happened. What callbacks failed with is kept in the core.
     pub(super) fn turn(self: &Arc<Self>, driver: &mut Driver, until: Option<Instant>, limit: usize) -> bool {
         let told = self.dispatch(driver);
-        let core = self.flush(self.lock());
+        let core = self.flush_in_turn(self.lock());
         self.follow(driver, core);
         if told {
             // There may be more to hand out at every turn: what is to be read does not wait for the last of it.
@@ -297,7 +297,7 @@ impl Shared {
         let judge = !progress || !self.may_read(driver);
         progress |= self.handle_deadlines(judge);
         progress |= self.dispatch(driver);
-        drop(self.flush(self.lock()));
+        drop(self.flush_in_turn(self.lock()));
         progress
     }
 

@@ -29,6 +29,7 @@ use super::redirect::Redirects;
 use super::requests::{Finished, Requests};
 use super::server_list::ServerList;
 use super::tracker::{Tracker, Trackers};
+use super::write::Traffic;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::error::Error;
 use crate::session::{Event, Link, OutBuffer, Session, Settings};
@@ -178,8 +179,10 @@ pub(crate) struct Writing {
     /// When the last write ended, and how long it took.
     pub(super) last: Instant,
     pub(super) took: Duration,
-    /// How many bytes had been received when it began.
-    pub(super) heard: u64,
+    /// What had been sent and received when it began.
+    pub(super) traffic: Traffic,
+    /// It is one of a flood.
+    pub(super) flood: bool,
     /// Log lines are being handed out that must come before their bytes.
     pub(super) held: usize,
     /// The peer has not read for a while: publishers no longer wait for room.
@@ -314,7 +317,8 @@ impl Shared {
                     writable: 0,
                     last: now,
                     took: Duration::ZERO,
-                    heard: 0,
+                    traffic: Traffic::default(),
+                    flood: false,
                     held: 0,
                     stalled: false,
                 },

@@ -27,7 +27,14 @@ impl Shared {
         until: Option<Instant>,
     ) -> MutexGuard<'a, Core> {
         if core.can_write() || !core.happenings.is_empty() || !core.session.events().is_empty() {
-            return self.flush(core);
+            core = self.flush_in_turn(core);
+            if !core.can_write() {
+                return core;
+            }
+            // Others append all the while. What there is to read does not wait for them.
+            drop(core);
+            let polled = driver.sleep(Some(Duration::ZERO));
+            return self.polled(self.lock(), polled);
         }
         if core.stop {
             return core;
@@ -75,9 +82,9 @@ impl Shared {
             Ok(true) => {
                 core.writing.writable += 1;
                 core.writing.blocked = false;
-                core = self.flush(core);
+                core = self.flush_in_turn(core);
             }
-            Ok(false) => core = self.flush(core),
+            Ok(false) => core = self.flush_in_turn(core),
             Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
         }
         core

@@ -2,16 +2,18 @@
 //!
 //! Whoever writes takes all bytes that wait, writes them with the lock released, and then tells the session. There is
 //! one writer at a time. A caller that finds the line quiet writes its packet itself, which has the latency of a
-//! direct write; in a burst it only appends, and the driver takes everything at once.
+//! direct write; in a burst it only appends, and the driver takes everything at once. Between two writes of a flood the
+//! driver pauses: the less often it comes for the bytes, the less it is in the publishers' way.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::shared::{Core, Phase, Shared};
 use super::{DisconnectReason, guard};
-use crate::session::{Link, OutBuffer};
+use crate::session::{Counters, Link, OutBuffer};
 use crate::transport::Socket;
 
 /// The line counts as quiet when the last write ended longer ago than this: long against the time between two
@@ -24,6 +26,21 @@ const STALL: Duration = Duration::from_millis(100);
 /// A write does not block, so its writer is back sooner than this on however busy a machine.
 const BACK: Duration = Duration::from_secs(1);
 
+/// A write is one of a flood if it took so many messages of QoS 0 and nothing else, with nothing heard since the write
+/// before. Windows of messages of QoS 1 and 2, requests and responses, and a few messages at once are none.
+const FLOOD: u64 = 64;
+
+/// After a write of so many bytes there is no pause: the next one takes about as much.
+const AMPLE: usize = 64 * 1024;
+
+/// The pause between two writes of a flood. Linux makes some 60 µs of it (the timer slack of a thread is 50), in which one
+/// publisher appends 600 messages of 64 bytes. Without it a write takes 130 of them, and the lock and the memory that
+/// change hands each time cost half of the throughput: 5.2 M messages/s against 10.8 M; 9.0 M with `yield_now` instead.
+const PAUSE: Duration = Duration::from_micros(10);
+
+/// The driver looks for something to read after so many writes, though there may be more to write.
+const ROUNDS: usize = 4;
+
 /// At most this many pieces go into one system call.
 const SLICES: usize = 64;
 
@@ -31,6 +48,23 @@ impl Shared {
     /// Writes until nothing is left or the socket takes no more. Returns with the lock held again.
     pub(super) fn flush<'a>(&'a self, core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
         self.flush_rounds(core, usize::MAX)
+    }
+
+    /// As [`flush`](Self::flush), for the driver: pauses in a flood, and comes back from it to read.
+    pub(super) fn flush_in_turn<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        for _ in 0..ROUNDS {
+            let Some((socket, bytes)) = self.take_bytes(&mut core) else {
+                break;
+            };
+            let ample = bytes.len() >= AMPLE;
+            core = self.write(core, &socket, bytes, &[]);
+            if core.writing.flood && !ample {
+                drop(core);
+                pause();
+                core = self.lock();
+            }
+        }
+        core
     }
 
     /// As [`flush`](Self::flush), but takes what waits at most `rounds` times: others may append without end.
@@ -73,7 +107,8 @@ impl Shared {
         mut payload: &[u8],
     ) -> MutexGuard<'a, Core> {
         core.writing.busy = true;
-        core.writing.heard = core.session.bytes_received();
+        let counters = core.session.counters();
+        core.writing.flood = core.writing.traffic.go_on(&counters);
         core.session.writes(bytes.len() + payload.len());
         let (epoch, writable) = (core.epoch, core.writing.writable);
         drop(core);
@@ -201,7 +236,8 @@ impl Shared {
     /// said something meanwhile: publishers that take turns with it are waited for.
     fn writes_itself(&self, core: &Core) -> bool {
         let pause = self.now().saturating_duration_since(core.writing.last);
-        pause > QUIET && (pause > core.writing.took || core.writing.heard != core.session.bytes_received())
+        pause > QUIET
+            && (pause > core.writing.took || core.writing.traffic.received != core.session.bytes_received())
     }
 
     /// Writes once; what is left to do is left to the driver.
@@ -277,6 +313,42 @@ impl Shared {
     }
 }
 
+/// What had been sent and received when a write began.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    packets: u64,
+    /// Those of QoS 0.
+    messages: u64,
+    received: u64,
+}
+
+impl Traffic {
+    /// Another write begins. Returns whether it is one of a flood.
+    fn go_on(&mut self, counters: &Counters) -> bool {
+        let before = std::mem::replace(
+            self,
+            Self {
+                packets: counters.packets_sent,
+                messages: counters.messages_sent[0],
+                received: counters.bytes_received,
+            },
+        );
+        let packets = self.packets.wrapping_sub(before.packets);
+        let messages = self.messages.wrapping_sub(before.messages);
+        messages >= FLOOD && packets == messages && self.received == before.received
+    }
+}
+
+/// Leaves the publishers alone for a moment.
+fn pause() {
+    // Elsewhere a sleep may take as long as a tick of the clock.
+    if cfg!(unix) {
+        thread::sleep(PAUSE);
+    } else {
+        thread::yield_now();
+    }
+}
+
 /// Writes as much as the socket takes of `bytes` and of `payload` behind them: how many bytes, and why it stopped.
 /// Without bytes only what the layers answer.
 fn write_all(socket: &Socket, bytes: &mut OutBuffer, payload: &mut &[u8]) -> (usize, io::Result<()>) {
@@ -309,4 +381,28 @@ fn write_slices(socket: &Socket, bytes: &OutBuffer, payload: &[u8]) -> io::Resul
     let mut slices = [IoSlice::new(&[]); SLICES];
     let filled = bytes.io_slices(payload, &mut slices);
     socket.write_vectored(&slices[..filled])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_messages_of_qos_0_and_nothing_else_are_a_flood() {
+        let mut traffic = Traffic::default();
+        let mut counters = Counters::default();
+        let mut sent = |messages: u64, others: u64, received: u64| {
+            counters.messages_sent[0] += messages;
+            counters.packets_sent += messages + others;
+            counters.bytes_received += received;
+            traffic.go_on(&counters)
+        };
+        assert!(!sent(0, 0, 0));
+        assert!(sent(FLOOD, 0, 0) && sent(FLOOD, 0, 0));
+        assert!(!sent(FLOOD - 1, 0, 0), "counted since the last write");
+        assert!(!sent(FLOOD, 1, 0), "with another packet");
+        assert!(!sent(0, FLOOD, 0), "a window of QoS 1");
+        assert!(!sent(FLOOD, 0, 2), "the peer has answered");
+        assert!(sent(FLOOD, 0, 0));
+    }
 }

@@ -1,7 +1,9 @@
 //! Publishing, and what becomes of a message.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use callmq::client::{self as mqtt, Delivery, DropReason, Error, Message, QoS, ReasonCode};
 use callmq::testing::Broker;
@@ -556,4 +558,31 @@ fn what_a_lost_session_means_for_unfinished_messages_is_a_policy() {
         }
         client.drop_out_messages();
     }
+}
+
+#[test]
+fn what_the_server_sends_is_not_held_up_by_a_flood() {
+    let client = mqtt::Client::new("flood");
+    let heard = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&heard);
+    client.on_message(move |_, _| hears.store(true, Ordering::SeqCst));
+    let (_peer, mut connection) = running_with_peer(&client);
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !enough.load(Ordering::SeqCst) {
+                    let _ = client.publish("flood", "drop");
+                }
+            });
+        }
+        connection.discard(1_000_000);
+        connection.send(&publish_packet(0x30, "other", 0, "way"));
+        let deadline = Instant::now() + PATIENCE;
+        while !heard.load(Ordering::SeqCst) && Instant::now() < deadline {
+            connection.discard(10_000);
+        }
+        enough.store(true, Ordering::SeqCst);
+    });
+    assert!(heard.load(Ordering::SeqCst), "the loop does nothing but write");
 }
