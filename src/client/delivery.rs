@@ -30,6 +30,9 @@ pub(super) struct Waiting {
 impl Shared {
     /// Hands out the messages that come next. Those for `on_message` alone, which are most of them, find its closure at
     /// hand. Returns how many there were.
+    ///
+    /// Not part of the caller's stack frame: a client that waits for messages needs no room for one.
+    #[inline(never)]
     pub(super) fn deliver_messages(
         self: &Arc<Self>,
         client: &Client,
