@@ -225,7 +225,8 @@ pub(crate) fn best_of(tries: usize, limit: Duration, call: impl Fn() -> Duration
 /// Whatever hangs, the ways to leave a client are prompt. `prepare` makes a client in that state, and what that takes.
 #[track_caller]
 pub(crate) fn holds_nobody_up<T>(prepare: impl Fn() -> (mqtt::Client, T)) {
-    let ends: [(&str, fn(mqtt::Client)); 3] = [
+    type End = fn(mqtt::Client);
+    let ends: [(&str, End); 3] = [
         ("loop_stop", |client| client.loop_stop().unwrap()),
         ("disconnect", |client| {
             let connected = client.is_connected();
