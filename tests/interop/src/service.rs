@@ -194,8 +194,9 @@ mod tests {
         let text = service.log().text();
         let sleeper = text.lines().next().unwrap().to_owned();
         let lives = || {
-            let asked = Command::new("kill")
-                .args(["-0", &sleeper])
+            // The shell's own: not every system has a program for it.
+            let asked = Command::new("sh")
+                .args(["-c", "kill -0 \"$0\"", &sleeper])
                 .stderr(Stdio::null())
                 .status();
             asked.unwrap().success()
