@@ -19,8 +19,8 @@ if (given.redis) {
   const { default: persistence } = await import('aedes-persistence-redis')
   const { default: emitter } = await import('mqemitter-redis')
   // By default a client that comes back gets no more than 1,000 of the messages that wait for it.
-  options.persistence = persistence({ port: given.redis, maxSessionDelivery: 1_000_000 })
-  options.mq = emitter({ port: given.redis })
+  options.persistence = persistence({ host: '127.0.0.1', port: given.redis, maxSessionDelivery: 1_000_000 })
+  options.mq = emitter({ host: '127.0.0.1', port: given.redis })
 }
 
 const broker = await Aedes.createBroker(options)
