@@ -278,8 +278,10 @@ impl fmt::Debug for Error {
             Self::NotAllowed(limit) => tuple(f, "NotAllowed", limit),
             Self::NotConnected => f.write_str("NotConnected"),
             Self::QueueFull { payload } => {
-                let size = format_args!("{} bytes", payload.len());
-                f.debug_struct("QueueFull").field("payload", &size).finish()
+                let size = payload.len();
+                f.debug_struct("QueueFull")
+                    .field("payload", &format_args!("{size} bytes"))
+                    .finish()
             }
             Self::Timeout => f.write_str("Timeout"),
             Self::Dropped(why) => tuple(f, "Dropped", why),
