@@ -371,9 +371,9 @@ impl Shared {
     }
 
     /// What the next CONNECT says about authentication; nothing that MQTT 3 could not say.
-    pub(super) fn auth_for_connect(self: &Arc<Self>) -> Result<Option<AuthStart>> {
+    pub(super) fn auth_for_connect(self: &Arc<Self>) -> Result<Option<Box<AuthStart>>> {
         self.check_auth_version()?;
-        self.auth_start().transpose()
+        self.auth_start().map(|start| start.map(Box::new)).transpose()
     }
 
     /// An authenticator needs MQTT 5.0.

@@ -48,7 +48,7 @@ pub struct ConnectOptions {
     tcp_user_timeout: Option<Duration>,
     proxy: Option<Box<Proxy>>,
     /// The first mistake.
-    problem: Option<Error>,
+    problem: Option<Box<Error>>,
 }
 
 impl ConnectOptions {
@@ -428,7 +428,7 @@ impl ConnectOptions {
     /// Reports the first mistake made while these options were put together.
     pub(crate) fn checked(self) -> Result<Self> {
         match self.problem {
-            Some(problem) => Err(problem),
+            Some(problem) => Err(*problem),
             None => Ok(self),
         }
     }
@@ -452,7 +452,7 @@ impl ConnectOptions {
 
     pub(super) fn try_set(mut self, set: impl FnOnce(&mut Self) -> Result<()>) -> Self {
         if let Err(problem) = set(&mut self) {
-            self.problem.get_or_insert(problem);
+            self.problem.get_or_insert(Box::new(problem));
         }
         self
     }

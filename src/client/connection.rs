@@ -34,12 +34,12 @@ impl Shared {
             self.end(&mut core, DisconnectReason::Requested, Phase::Dialing);
             core.phase = Phase::Dialing;
             core.epoch += 1;
-            core.cancel.cancel();
-            core.cancel = Cancel::default();
+            core.stop_dialing();
             if !by_loop {
                 core.servers.new_round();
             }
-            let begun = (options, core.epoch, core.cancel.clone());
+            let cancel = core.dialing.insert(Cancel::default()).clone();
+            let begun = (options, core.epoch, cancel);
             if !self.is_dispatcher() && !core.is_driven() {
                 // Without a loop, the end of the connection before is told here.
                 self.dispatch_inline(core);
@@ -51,7 +51,7 @@ impl Shared {
             let mut core = self.lock();
             if core.epoch == epoch && core.phase == Phase::Dialing {
                 core.phase = Phase::Lost;
-                core.last_reason = Some(DisconnectReason::Lost(error.clone()));
+                core.last_reason = Some(Box::new(DisconnectReason::Lost(error.clone())));
             }
             self.notify(&core);
             drop(core);
@@ -140,6 +140,7 @@ impl Shared {
         }
         let socket = Arc::new(socket);
         core.socket = Some(Arc::clone(&socket));
+        core.dialing = None;
         core.line = WrittenBytes::new(Arc::downgrade(self));
         core.writing.discard();
         core.writing.blocked = false;
@@ -269,7 +270,7 @@ impl Shared {
                 // An attempt, or the wait for the next one, ends.
                 core.phase = Phase::Down;
                 core.epoch += 1;
-                core.cancel.cancel();
+                core.stop_dialing();
                 // Of an attempt that is in `on_socket_open`.
                 let socket = self.drop_connection(&mut core);
                 drop(core);
@@ -280,7 +281,7 @@ impl Shared {
                 return Err(Error::NotConnected);
             }
         }
-        if let Some(Closing::ByUs { then, .. }) = &mut core.closing {
+        if let Some(Closing::ByUs { then, .. }) = core.closing.as_deref_mut() {
             // It is ending already: no attempt follows.
             *then = Phase::Down;
             return Ok(());
@@ -290,12 +291,12 @@ impl Shared {
         }
         if core.session.link() == Link::Disconnecting {
             // The server has refused or ended the connection, and the callbacks are being told: no attempt follows.
-            core.closing = Some(Closing::NoOther);
+            core.closing = Some(Box::new(Closing::NoOther));
             return Ok(());
         }
         core.session.disconnect(self.now(), reason, properties)?;
         let until = self.now() + CLOSING;
-        core.closing = Some(Closing::Requested { until });
+        core.closing = Some(Box::new(Closing::Requested { until }));
         self.interrupt();
         // Failures of a loop's callbacks are that loop's to report.
         let driven = core.is_driven();
@@ -329,7 +330,7 @@ impl Shared {
         };
         core.judge(self.now(), accepted_at, &reason);
         core.phase = phase;
-        core.last_reason = Some(reason.clone());
+        core.last_reason = Some(Box::new(reason.clone()));
         queue_events(core);
         if was_up {
             core.happenings.push_back(Happening::Closed(Ending {
@@ -350,7 +351,7 @@ impl Shared {
     }
 
     pub(super) fn lose_with(&self, core: &mut Core, reason: DisconnectReason, properties: Properties) {
-        let (reason, phase) = match core.closing.take() {
+        let (reason, phase) = match core.closing.take().map(|closing| *closing) {
             None => (reason, Phase::Lost),
             Some(Closing::Requested { .. }) => (DisconnectReason::Requested, Phase::Down),
             Some(Closing::ByUs { reason, then, .. }) => (reason, then),
@@ -375,22 +376,22 @@ impl Shared {
             let told = core.session.disconnect(self.now(), code, Properties::default());
             if told.is_ok() {
                 let until = self.now() + CLOSING;
-                core.closing = Some(Closing::ByUs {
+                core.closing = Some(Box::new(Closing::ByUs {
                     until,
                     reason,
                     then: Phase::Lost,
-                });
+                }));
                 return;
             }
         } else if limit && core.session.end_output() {
             // The acknowledgements of what is kept may still have to leave: without them the server would send all of
             // it again each time, and never get to the end.
             let until = self.now() + CLOSING;
-            core.closing = Some(Closing::ByUs {
+            core.closing = Some(Box::new(Closing::ByUs {
                 until,
                 reason,
                 then: Phase::Lost,
-            });
+            }));
             return;
         }
         self.lose(core, reason);
@@ -425,7 +426,7 @@ impl Shared {
         core.writing.blocked = false;
         core.closing = None;
         core.accepted_at = None;
-        core.probe.cancel();
+        core.stop_probe();
         Some(socket)
     }
 
@@ -474,7 +475,8 @@ impl Shared {
             }
             let reason = core
                 .last_reason
-                .clone()
+                .as_deref()
+                .cloned()
                 .unwrap_or(DisconnectReason::Lost(Error::ConnectionClosed));
             if matches!(reason, DisconnectReason::ReturnToFirst) {
                 return Ok(true);
@@ -537,7 +539,7 @@ impl Shared {
 
     pub(super) fn take_callback_error(&self) -> Result<()> {
         match self.lock().callback_error.take() {
-            Some(error) => Err(error),
+            Some(error) => Err(*error),
             None => Ok(()),
         }
     }
@@ -546,14 +548,12 @@ impl Shared {
 impl Core {
     /// Until when the DISCONNECT may take to leave, if one is on its way.
     pub(super) fn closing_deadline(&self) -> Option<Instant> {
-        self.closing.as_ref().and_then(Closing::deadline)
+        self.closing.as_ref().and_then(|closing| closing.deadline())
     }
 
     /// The credentials for the next CONNECT.
     fn take_credentials(&mut self, server: &Server) {
-        let (username, password) = self.credentials(server);
-        let settings = &mut self.session.settings;
-        (settings.username, settings.password) = (username, password);
+        self.session.settings.credentials = self.credentials(server);
     }
 
     /// What the end of a connection says of the server and of the next attempt.

@@ -14,7 +14,7 @@ use crate::transport::{self, Cancel, DialOptions, Socket};
 pub(super) struct Reached {
     pub(super) socket: Socket,
     pub(super) server: Server,
-    pub(super) authentication: Option<AuthStart>,
+    pub(super) authentication: Option<Box<AuthStart>>,
 }
 
 impl Client {
@@ -75,7 +75,7 @@ impl Shared {
             let sharing = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(1);
             way.connect_timeout = left / sharing;
             let started = Instant::now();
-            match transport::dial(&server.target, &way, cancel) {
+            match transport::dial(&server.parts().target, &way, cancel) {
                 Ok(socket) => {
                     return Ok(Reached {
                         socket,

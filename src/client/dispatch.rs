@@ -351,7 +351,7 @@ impl Shared {
     pub(super) fn keep_error(&self, error: Error) {
         let mut core = self.lock();
         if !core.suppress_exceptions {
-            core.callback_error.get_or_insert(error);
+            core.callback_error.get_or_insert(Box::new(error));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::DecodeError;
 
 /// The size of the first buffer, and of the smallest: an idle client holds it. The next one is four times as large when
 /// a read fills it ..
-const SMALL: usize = 512;
+const SMALL: usize = 64;
 
 /// .. up to this size. Only a packet that does not fit needs a larger one.
 const LARGE: usize = 64 * 1024;
@@ -295,7 +295,7 @@ mod tests {
         received(&mut input, &publish(&[1; 64]).repeat(5_000), usize::MAX, false);
         assert_eq!(input.buffer.len(), LARGE);
         received(&mut input, &publish(&[1; 64]).repeat(100), 67, true);
-        assert_eq!(input.buffer.len(), SMALL);
+        assert_eq!(input.buffer.len(), 256);
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
             assert!(input.decode(&mut decoder).unwrap().is_none());
         }
         // As much as came, and some more.
-        assert_eq!(input.buffer.len(), 4 * SMALL);
+        assert_eq!(input.buffer.len(), 2_048);
     }
 
     #[test]

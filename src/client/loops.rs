@@ -234,7 +234,7 @@ impl Client {
             core = shared.wait(core, None);
         }
         let error = core.thread_error.take().or_else(|| core.callback_error.take());
-        error.map_or(Ok(()), Err)
+        error.map_or(Ok(()), |error| Err(*error))
     }
 
     /// Reads from the socket, for an event loop of your own that found it readable. Callbacks run in this call.
@@ -365,7 +365,7 @@ impl Shared {
     /// Why the connection ended, if it did.
     fn ended(&self) -> Result<()> {
         let core = self.lock();
-        match &core.last_reason {
+        match core.last_reason.as_deref() {
             Some(reason) if core.socket.is_none() && core.phase == Phase::Lost => {
                 Err(reason.clone().into_error())
             }
@@ -441,7 +441,7 @@ impl Shared {
         if let Err(error) = result {
             // `reconnect_if`, or a refusal with `reconnect_on_failure` off.
             log::error!(target: "callmq", "the network loop has ended: {error:#}");
-            self.lock().callback_error.get_or_insert(error);
+            self.lock().callback_error.get_or_insert(Box::new(error));
         }
         {
             let mut core = self.lock();
@@ -462,9 +462,9 @@ impl Shared {
         core.stop_asked = Instant::now();
         self.hurry.store(true, Ordering::Release);
         if core.loop_dials {
-            core.cancel.cancel();
+            core.stop_dialing();
         }
-        core.probe.cancel();
+        core.stop_probe();
         self.interrupt();
         self.notify(core);
         self.wake();
@@ -483,7 +483,7 @@ impl Shared {
         core.goodbye = deadline;
         if core.running.is_some() {
             core.abandoned = true;
-            core.cancel.cancel();
+            core.stop_dialing();
             self.interrupt();
             self.wake_now();
             // One that is in a callback by then does the rest by itself.
@@ -537,7 +537,7 @@ impl Shared {
             let told = core
                 .session
                 .disconnect(now, ReasonCode::NORMAL_DISCONNECTION, Properties::default());
-            core.closing = Some(Closing::Requested { until: now + GOODBYE });
+            core.closing = Some(Box::new(Closing::Requested { until: now + GOODBYE }));
             if told.is_ok() {
                 core = self.flush_blocking(core, now + FAREWELL);
             }
@@ -559,7 +559,7 @@ impl Core {
     /// Why the loop ends by itself: the connection is lost, and nobody wants another one.
     fn has_given_up(&self) -> Option<Error> {
         let given_up = self.phase == Phase::Lost && !self.reconnect_on_failure;
-        let reason = self.last_reason.clone();
+        let reason = self.last_reason.as_deref().cloned();
         given_up.then(|| reason.map_or(Error::NotConnected, |reason| reason.into_error()))
     }
 }

@@ -269,7 +269,7 @@ impl Client {
             .end(&mut core, DisconnectReason::Requested, Phase::Async);
         core.phase = Phase::Async;
         core.epoch += 1;
-        core.cancel.cancel();
+        core.stop_dialing();
         drop(core);
         self.shared.wake_now();
         Ok(())
@@ -317,7 +317,7 @@ impl Client {
                 Link::Settling | Link::Open if core.accepted_at.is_some() => {
                     Some(Ok(ConnectFlags::new(core.session_present)))
                 }
-                _ => match (&core.last_reason, core.phase) {
+                _ => match (core.last_reason.as_deref(), core.phase) {
                     (Some(DisconnectReason::Refused(code)), Phase::Lost) => {
                         Some(Err(Error::Refused(code.clone())))
                     }

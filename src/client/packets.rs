@@ -36,7 +36,9 @@ pub(super) fn handle_packets(
 ) -> std::result::Result<bool, Failed> {
     let mut handled = 0;
     while handled < limit.min(BATCH) {
-        if core.session.link() == Link::Closed || matches!(core.closing, Some(Closing::ByUs { .. })) {
+        if core.session.link() == Link::Closed
+            || matches!(core.closing.as_deref(), Some(Closing::ByUs { .. }))
+        {
             driver.undecoded = false;
             return Ok(handled > 0);
         }

@@ -242,7 +242,7 @@ pub(super) fn proxy_for(
     set: Option<&Proxy>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Arc<transport::Proxy>>> {
-    let Target::Tcp { host, port } = &server.target else {
+    let Target::Tcp { host, port } = &server.parts().target else {
         return Ok(None);
     };
     let proxy = match set {

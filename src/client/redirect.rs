@@ -3,9 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::server::Scheme;
+use super::server::{Parts, Scheme};
 use super::shared::Shared;
 use super::{Client, Server};
 use crate::codec::{Properties, ReasonCode};
@@ -53,11 +51,8 @@ pub(crate) struct Redirects {
     hops: u8,
     /// In place of the servers of `connect`.
     moved: Option<Vec<Server>>,
-    /// From the URL of the server of the last attempt.
-    credentials: Option<(String, Option<Bytes>)>,
-    /// What that URL asks for: no server can lead away from TLS.
-    scheme: Scheme,
-    ws_path: Option<String>,
+    /// The server of the last connection, whose URL goes for those that it leads to: none can lead away from TLS.
+    reached: Option<Server>,
 }
 
 impl Redirects {
@@ -76,10 +71,14 @@ impl Redirects {
 
     /// This server could be reached.
     pub(super) fn reached(&mut self, server: &Server) {
-        self.scheme = server.scheme;
-        self.ws_path.clone_from(&server.ws_path);
-        let username = server.username.clone();
-        self.credentials = username.map(|username| (username, server.password.clone()));
+        self.reached = Some(server.clone());
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.reached
+            .as_ref()
+            .map(|server| server.parts().scheme)
+            .unwrap_or_default()
     }
 
     /// The connection was a good one, or the next attempt waits: another chain may begin.
@@ -90,11 +89,14 @@ impl Redirects {
     /// The client is led to these servers, for good or, if the result is not empty, for one connection.
     fn follow(&mut self, redirect: Redirect) -> Vec<Server> {
         let mut servers = redirect.servers;
-        for server in &mut servers {
-            server.ws_path.clone_from(&self.ws_path);
-            if let Some((username, password)) = &self.credentials {
-                server.username = Some(username.clone());
-                server.password.clone_from(password);
+        if let Some(reached) = &self.reached {
+            let Parts {
+                ws_path, credentials, ..
+            } = reached.parts();
+            for server in &mut servers {
+                let server = server.parts_mut();
+                server.ws_path.clone_from(ws_path);
+                server.credentials.clone_from(credentials);
             }
         }
         self.hops += 1;
@@ -163,7 +165,7 @@ impl Shared {
                 core.note("too many servers in a row send to another one: waiting");
                 return false;
             }
-            let redirect = Redirect::new(reason, &reference, core.redirects.scheme);
+            let redirect = Redirect::new(reason, &reference, core.redirects.scheme());
             if redirect.is_none() {
                 core.note("the server names another one to use, but not in a form that is understood");
             }
@@ -237,11 +239,12 @@ mod tests {
     fn the_path_of_a_websocket_and_the_credentials_go_along() {
         let mut redirects = Redirects::default();
         redirects.reached(&"ws://me:secret@h/path?x".parse().unwrap());
-        let redirect = Redirect::new(ReasonCode::USE_ANOTHER_SERVER, "other:81", redirects.scheme).unwrap();
+        let redirect = Redirect::new(ReasonCode::USE_ANOTHER_SERVER, "other:81", redirects.scheme()).unwrap();
         let servers = redirects.follow(redirect);
         assert_eq!(servers[0].to_string(), "ws://other:81/path");
-        assert_eq!(servers[0].ws_path.as_deref(), Some("/path?x"));
-        assert_eq!(servers[0].username.as_deref(), Some("me"));
+        assert_eq!(servers[0].parts().ws_path.as_deref(), Some("/path?x"));
+        let credentials = servers[0].parts().credentials.as_ref().unwrap();
+        assert_eq!(credentials.username, "me");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod waiting;
 pub(crate) use waiting::Finished;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::publishing::check_publish_properties;
@@ -333,20 +333,21 @@ impl Client {
 pub(super) struct Requests {
     /// There was a request.
     active: AtomicBool,
-    /// No other lock is taken under this one.
-    table: Mutex<Table>,
+    /// Made when it is first asked for. No other lock is taken under this one.
+    table: OnceLock<Box<Mutex<Table>>>,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
         Self {
             active: AtomicBool::new(false),
-            table: Mutex::new(Table::new()),
+            table: OnceLock::new(),
         }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        let table = self.table.get_or_init(|| Box::new(Mutex::new(Table::new())));
+        table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_active(&self) -> bool {

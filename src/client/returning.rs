@@ -42,13 +42,12 @@ impl Core {
         let options = self.options.clone()?;
         // A bad proxy in the environment is reported where it is in the way.
         let way = self.way_to(&server, &options).ok()?;
-        self.probe.cancel();
-        self.probe = Cancel::default();
+        self.stop_probe();
         Some(Probe {
             server,
             // What is set in `on_pre_connect` is for the present server.
             way: way.without_layers(),
-            cancel: self.probe.clone(),
+            cancel: self.probe.insert(Cancel::default()).clone(),
             epoch: self.epoch,
         })
     }
@@ -58,7 +57,7 @@ impl Shared {
     /// Looks for the first server on a thread of its own: the loop has a connection to see to.
     pub(super) fn start_probe(self: &Arc<Self>, probe: Probe) {
         let weak = Arc::downgrade(self);
-        let look = move || match transport::dial(&probe.server.target, &probe.way, &probe.cancel) {
+        let look = move || match transport::dial(&probe.server.parts().target, &probe.way, &probe.cancel) {
             Ok(_) => {
                 if let Some(shared) = weak.upgrade() {
                     shared.return_to_first(&probe);
@@ -89,11 +88,11 @@ impl Shared {
             return;
         }
         core.servers.found_first();
-        core.closing = Some(Closing::ByUs {
+        core.closing = Some(Box::new(Closing::ByUs {
             until: now + FAREWELL,
             reason: DisconnectReason::ReturnToFirst,
             then: Phase::Lost,
-        });
+        }));
         self.interrupt();
         // Only without a loop it has something to report.
         let _ = self.after_command(core);

@@ -6,10 +6,10 @@ use std::fmt;
 use std::net::Ipv6Addr;
 #[cfg(unix)]
 use std::path::Path;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::session::Credentials;
 use crate::transport::{Connector, Target};
 use text::from_authority;
 pub(super) use text::{Scheme, authority, decoded_text};
@@ -29,12 +29,18 @@ pub(super) use text::{Scheme, authority, decoded_text};
 /// ```
 #[derive(Clone)]
 pub struct Server {
+    /// Shared by all copies: what connects keeps several of each.
+    parts: Arc<Parts>,
+}
+
+/// What is known of a server.
+#[derive(Clone)]
+pub(crate) struct Parts {
     pub(crate) target: Target,
     pub(crate) scheme: Scheme,
     /// Where the WebSocket is, possibly with a query, as it is sent.
     pub(crate) ws_path: Option<String>,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Bytes>,
+    pub(crate) credentials: Option<Box<Credentials>>,
 }
 
 impl Server {
@@ -87,18 +93,29 @@ impl Server {
     }
 
     fn at(target: Target) -> Self {
-        Self {
+        let parts = Parts {
             target,
             scheme: Scheme::default(),
             ws_path: None,
-            username: None,
-            password: None,
+            credentials: None,
+        };
+        Self {
+            parts: Arc::new(parts),
         }
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// To be changed in this copy alone.
+    pub(crate) fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.parts)
     }
 
     /// Returns the host's name or address; `None` for a unix socket and for a stream of the user's own.
     pub fn host(&self) -> Option<&str> {
-        match &self.target {
+        match &self.parts.target {
             Target::Tcp { host, .. } => Some(host),
             _ => None,
         }
@@ -106,7 +123,7 @@ impl Server {
 
     /// Returns the TCP port; `None` for a unix socket and for a stream of the user's own.
     pub fn port(&self) -> Option<u16> {
-        match &self.target {
+        match &self.parts.target {
             Target::Tcp { port, .. } => Some(*port),
             _ => None,
         }
@@ -115,7 +132,7 @@ impl Server {
     /// Returns the path of a unix socket; `None` for every other kind of server.
     #[cfg(unix)]
     pub fn path(&self) -> Option<&Path> {
-        match &self.target {
+        match &self.parts.target {
             Target::Unix(path) => Some(path),
             _ => None,
         }
@@ -125,7 +142,7 @@ impl Server {
     ///
     /// After `Client::tls_set` (feature `tls`) the client speaks TLS with every server.
     pub fn asks_for_tls(&self) -> bool {
-        self.scheme.tls
+        self.parts.scheme.tls
     }
 
     /// Returns whether the server was named by a URL that asks for WebSocket, `ws://` or `wss://`.
@@ -133,12 +150,13 @@ impl Server {
     /// With [`Transport::WebSockets`](super::Transport::WebSockets) (feature `websocket`) the client speaks WebSocket with
     /// every server.
     pub fn asks_for_websocket(&self) -> bool {
-        self.scheme.websocket
+        self.parts.scheme.websocket
     }
 
     /// Whether it is the same server at the same place, whatever the credentials.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
-        self.scheme == other.scheme && self.ws_path == other.ws_path && self.target.is_same(&other.target)
+        let (own, other) = (self.parts(), other.parts());
+        own.scheme == other.scheme && own.ws_path == other.ws_path && own.target.is_same(&other.target)
     }
 
     /// A server that another one has named (MQTT 5.0, section 4.11), to be spoken to as to that one.
@@ -148,7 +166,7 @@ impl Server {
 
     pub(crate) fn set_port(&mut self, new: u16) -> Result<()> {
         check_port(new)?;
-        if let Target::Tcp { port, .. } = &mut self.target {
+        if let Target::Tcp { port, .. } = &mut self.parts_mut().target {
             *port = new;
         }
         Ok(())
@@ -195,13 +213,12 @@ fn is_ipv6(text: &str) -> bool {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = self.password.as_ref().map(|_| "..");
+        let parts = self.parts();
         f.debug_struct("Server")
-            .field("target", &self.target)
-            .field("scheme", &self.scheme)
+            .field("target", &parts.target)
+            .field("scheme", &parts.scheme)
             .field("ws_path", &self.printed_path())
-            .field("username", &self.username)
-            .field("password", &secret)
+            .field("credentials", &parts.credentials)
             .finish()
     }
 }

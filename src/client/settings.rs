@@ -18,6 +18,7 @@ use super::{
 };
 use crate::codec::ProtocolVersion;
 use crate::error::{DropReason, Error, Result};
+use crate::session::Credentials;
 
 /// Settings. Those of a connection take effect at the next one.
 impl Client {
@@ -37,18 +38,22 @@ impl Client {
         username: impl Into<Option<&'a str>>,
         password: impl Into<Option<&'a str>>,
     ) {
-        let username = username.into().map(str::to_owned);
         let password = password
             .into()
             .map(|password| Bytes::copy_from_slice(password.as_bytes()));
-        let mut core = self.shared().lock();
-        core.password = if username.is_some() { password } else { None };
-        core.username = username;
+        let credentials = username.into().map(|username| {
+            Box::new(Credentials {
+                username: username.to_owned(),
+                password,
+            })
+        });
+        self.shared().lock().credentials = credentials;
     }
 
     /// Returns the user name, if one is set.
     pub fn username(&self) -> Option<String> {
-        self.shared().lock().username.clone()
+        let core = self.shared().lock();
+        Some(core.credentials.as_ref()?.username.clone())
     }
 
     /// Sets the delays between attempts of the loop to reconnect: the first one, and the longest.
@@ -436,11 +441,11 @@ impl Core {
         settings.authentication = None;
         settings.connack_timeout = options.dial_options(self.dial_defaults()).connect_timeout;
         if options.servers().is_empty() {
-            (settings.username, settings.password) = (self.username.clone(), self.password.clone());
+            settings.credentials.clone_from(&self.credentials);
             settings.check()?;
         }
         for server in options.servers() {
-            (settings.username, settings.password) = self.credentials(server);
+            settings.credentials = self.credentials(server);
             settings.check()?;
         }
         self.session.settings = settings;
@@ -452,12 +457,9 @@ impl Core {
     }
 
     /// User name and password for a server: those of its URL, else those that were set.
-    pub(super) fn credentials(&self, server: &Server) -> (Option<String>, Option<Bytes>) {
-        let (username, password) = match &server.username {
-            Some(_) => (&server.username, &server.password),
-            None => (&self.username, &self.password),
-        };
-        (username.clone(), password.clone())
+    pub(super) fn credentials(&self, server: &Server) -> Option<Box<Credentials>> {
+        let named = &server.parts().credentials;
+        named.as_ref().or(self.credentials.as_ref()).cloned()
     }
 }
 
@@ -527,8 +529,7 @@ impl Shared {
         core.phase = Phase::New;
         core.epoch += 1;
         let previous = core.options.take();
-        core.username = None;
-        core.password = None;
+        core.credentials = None;
         core.dial_defaults = None;
         core.proxy = None;
         #[cfg(feature = "tls")]

@@ -32,7 +32,7 @@ use super::tracker::{Tracker, Trackers};
 use super::write::Traffic;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::error::Error;
-use crate::session::{Event, Link, OutBuffer, Session, Settings};
+use crate::session::{Credentials, Event, Link, OutBuffer, Session, Settings};
 use crate::transport::{Cancel, DialOptions, Socket};
 
 /// What the handles share.
@@ -91,7 +91,7 @@ pub(crate) struct Core {
     pub(super) stop_asked: Instant,
     pub(super) options: Option<Arc<ConnectOptions>>,
     /// Ends the attempt to connect that is under way.
-    pub(super) cancel: Cancel,
+    pub(super) dialing: Option<Cancel>,
     /// It is the loop that makes that attempt.
     pub(super) loop_dials: bool,
     pub(super) retry_first_connection: bool,
@@ -102,8 +102,8 @@ pub(crate) struct Core {
     pub(super) tls: super::tls::TlsSettings,
     #[cfg(feature = "websocket")]
     pub(super) websocket: super::websocket::WebSocketSettings,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<bytes::Bytes>,
+    /// Of servers that name none.
+    pub(super) credentials: Option<Box<Credentials>>,
     /// Where the options of `connect` say nothing.
     pub(super) clean_start: CleanStart,
     /// In seconds; where the options of `connect` say nothing.
@@ -120,11 +120,11 @@ pub(crate) struct Core {
     /// Happenings that wait for the dispatcher, in order.
     pub(super) happenings: VecDeque<Happening>,
     /// The first failure of a callback that no loop's caller was told of yet.
-    pub(super) callback_error: Option<Error>,
+    pub(super) callback_error: Option<Box<Error>>,
     /// What the thread of `loop_start` ended with, for `loop_stop`.
-    pub(super) thread_error: Option<Error>,
+    pub(super) thread_error: Option<Box<Error>>,
     /// Why the last connection ended, or could not be made.
-    pub(super) last_reason: Option<DisconnectReason>,
+    pub(super) last_reason: Option<Box<DisconnectReason>>,
     /// What the last CONNACK said.
     pub(super) session_present: bool,
     /// When the present connection was accepted.
@@ -143,7 +143,7 @@ pub(crate) struct Core {
     /// Who drives does so only until something that it waits for has happened.
     pub(super) driver_waits: bool,
     /// The connection is being closed.
-    pub(super) closing: Option<Closing>,
+    pub(super) closing: Option<Box<Closing>>,
     /// `on_socket_register_write` was called and `on_socket_unregister_write` not yet.
     pub(super) write_registered: bool,
     /// The last handle is gone: the loop says goodbye and ends.
@@ -158,7 +158,7 @@ pub(crate) struct Core {
     pub(super) redirects: Redirects,
     pub(super) servers: ServerList,
     /// Ends the look whether the first of them can be reached.
-    pub(super) probe: Cancel,
+    pub(super) probe: Option<Cancel>,
     /// Who waits for the re-authentication that is under way.
     pub(super) reauthentication: Option<Arc<Ended>>,
 }
@@ -283,7 +283,7 @@ impl Shared {
                 stop: false,
                 stop_asked: now,
                 options: None,
-                cancel: Cancel::default(),
+                dialing: None,
                 loop_dials: false,
                 retry_first_connection: false,
                 dial_defaults: None,
@@ -292,8 +292,7 @@ impl Shared {
                 tls: super::tls::TlsSettings::default(),
                 #[cfg(feature = "websocket")]
                 websocket: super::websocket::WebSocketSettings::default(),
-                username: None,
-                password: None,
+                credentials: None,
                 clean_start: CleanStart::default(),
                 session_expiry: None,
                 setting_problem: None,
@@ -337,7 +336,7 @@ impl Shared {
                 fallback: Fallback::default(),
                 redirects: Redirects::default(),
                 servers: ServerList::default(),
-                probe: Cancel::default(),
+                probe: None,
                 reauthentication: None,
             }),
             changed: Condvar::new(),
@@ -377,13 +376,18 @@ impl Shared {
 
     /// Whether the calling thread is inside a callback of this client: what it would wait for can not happen.
     pub(crate) fn is_dispatcher(&self) -> bool {
-        INSIDE.with_borrow(|inside| inside.contains(&self.address()))
+        let inside = INSIDE.get();
+        inside == self.address()
+            || inside != 0 && OUTSIDE.with_borrow(|outside| outside.contains(&self.address()))
     }
 
     /// Marks the calling thread as running callbacks of this client, until the mark is dropped.
     pub(super) fn enter_callbacks(&self) -> InCallback {
-        INSIDE.with_borrow_mut(|inside| inside.push(self.address()));
-        InCallback
+        let outer = INSIDE.replace(self.address());
+        if outer != 0 {
+            OUTSIDE.with_borrow_mut(|outside| outside.push(outer));
+        }
+        InCallback { outer }
     }
 
     fn address(&self) -> usize {
@@ -410,6 +414,20 @@ impl Core {
         self.running = Some(running);
         self.runs += 1;
         self.stop = false;
+    }
+
+    /// Ends the attempt to connect that is under way, if there is one.
+    pub(super) fn stop_dialing(&mut self) {
+        if let Some(cancel) = self.dialing.take() {
+            cancel.cancel();
+        }
+    }
+
+    /// Ends the look whether the first server can be reached, if there is one.
+    pub(super) fn stop_probe(&mut self) {
+        if let Some(cancel) = self.probe.take() {
+            cancel.cancel();
+        }
     }
 
     /// Leaves a warning to be logged: a logger is the user's code, which must not run under the lock.
@@ -465,15 +483,24 @@ impl fmt::Debug for Shared {
 }
 
 thread_local! {
-    /// The clients whose callbacks the thread is running, by address.
-    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The client whose callbacks the thread is running, by address; 0: none.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+
+    /// Those in whose callbacks it drives that one, by address. Most threads never have such, nor memory for them.
+    static OUTSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The calling thread runs callbacks.
-pub(super) struct InCallback;
+pub(super) struct InCallback {
+    /// As `INSIDE` was before.
+    outer: usize,
+}
 
 impl Drop for InCallback {
     fn drop(&mut self) {
-        INSIDE.with_borrow_mut(|inside| inside.pop());
+        INSIDE.set(self.outer);
+        if self.outer != 0 {
+            OUTSIDE.with_borrow_mut(|outside| outside.pop());
+        }
     }
 }

@@ -112,7 +112,7 @@ impl Core {
         let settings = &mut self.tls;
         match &settings.set {
             Some(set) => Some(Arc::clone(set)),
-            None if server.scheme.tls => {
+            None if server.parts().scheme.tls => {
                 let default = || Arc::new(TlsConfig::new(TlsOptions::default()));
                 Some(Arc::clone(settings.default.get_or_insert_with(default)))
             }

@@ -81,10 +81,10 @@ impl Client {
 impl Core {
     /// How to ask a server for a WebSocket, if at all.
     pub(super) fn websocket_for(&self, server: &Server) -> Option<WebSocketConfig> {
-        if !server.scheme.websocket && self.transport != Transport::WebSockets {
+        if !server.parts().scheme.websocket && self.transport != Transport::WebSockets {
             return None;
         }
-        let path = server.ws_path.as_ref().or(self.websocket.path.as_ref());
+        let path = server.parts().ws_path.as_ref().or(self.websocket.path.as_ref());
         Some(WebSocketConfig {
             path: path.map_or(DEFAULT_PATH, String::as_str).to_owned(),
             protocol: match self.session.settings.version {

@@ -100,7 +100,7 @@ impl<T: Track> Session<T> {
     fn complete(&mut self, packet_id: PacketId, verdict: Option<Verdict>) {
         // Before the CONNACK of an authentication only AUTH and DISCONNECT are sent [MQTT-3.1.2-30]: the server asks
         // again.
-        let only_auth = self.connection.link == Link::Connecting && self.authentication.is_named();
+        let only_auth = self.connection.link == Link::Connecting && self.authentication.is_some();
         if self.may_write() && !only_auth {
             self.wire.put_verdict(AckKind::PubComp, packet_id, verdict);
             self.incoming.completed(packet_id);

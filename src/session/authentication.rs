@@ -12,7 +12,6 @@
 //! See MQTT 5.0, section 4.12.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::*;
 use crate::codec::{Auth, ConnAck, Property};
@@ -37,11 +36,10 @@ impl fmt::Debug for AuthData {
     }
 }
 
-/// The exchange of one connection.
-#[derive(Debug, Default)]
+/// The exchange of a connection whose CONNECT named a method.
+#[derive(Debug)]
 pub(super) struct Authentication {
-    /// What CONNECT named.
-    method: Option<String>,
+    method: String,
     /// The application wants to see the server's success before it counts.
     verifies: bool,
     turn: Turn,
@@ -53,9 +51,8 @@ pub(super) struct Authentication {
     connack: Option<ConnAck>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    #[default]
     Nobody,
     Server,
     Application,
@@ -63,56 +60,35 @@ enum Turn {
 
 impl Authentication {
     /// CONNECT is about to be written.
-    pub(super) fn open(&mut self, method: Option<&str>, verifies: bool) {
-        *self = Self {
-            method: method.map(str::to_owned),
+    pub(super) fn new(method: &str, verifies: bool) -> Self {
+        Self {
+            method: method.to_owned(),
             verifies,
-            turn: if method.is_some() {
-                Turn::Server
-            } else {
-                Turn::Nobody
-            },
-            ..Self::default()
-        };
+            turn: Turn::Server,
+            steps: 0,
+            deadline: None,
+            connack: None,
+        }
     }
 
-    /// The connection is over, or nothing more is sent on it.
-    pub(super) fn stop(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether CONNECT named a method.
-    pub(super) fn is_named(&self) -> bool {
-        self.method.is_some()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    fn packet(&self, reason: ReasonCode, data: Option<AuthData>) -> Option<Packet> {
-        let method = self.method.clone()?;
+    fn packet(&self, reason: ReasonCode, data: Option<AuthData>) -> Packet {
+        let method = self.method.clone();
         let mut properties = Properties::new().with(Property::AuthenticationMethod(method));
         if let Some(AuthData(data)) = data {
             properties.push(Property::AuthenticationData(data));
         }
-        Some(Packet::Auth(Auth { reason, properties }))
+        Packet::Auth(Auth { reason, properties })
     }
 
     /// The method is that of the CONNECT in every AUTH and in a CONNACK that accepts [MQTT-4.12.0-5].
     fn check_method(&self, properties: &Properties) -> Result<(), DecodeError> {
-        match (self.method.as_deref(), properties.authentication_method()) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(DecodeError::protocol(
-                "an Authentication Method although none was named",
-                "MQTT-4.12.0-6",
-            )),
-            (Some(_), None) => Err(DecodeError::protocol(
+        match properties.authentication_method() {
+            None => Err(DecodeError::protocol(
                 "the Authentication Method is missing",
                 "MQTT-4.12.0-5",
             )),
-            (Some(named), Some(other)) if named == other => Ok(()),
-            (Some(_), Some(_)) => Err(DecodeError {
+            Some(method) if method == self.method => Ok(()),
+            Some(_) => Err(DecodeError {
                 reason: ReasonCode::BAD_AUTHENTICATION_METHOD,
                 detail: "another Authentication Method than that of the CONNECT",
                 statement: "MQTT-4.12.0-5",
@@ -126,13 +102,12 @@ impl<T: Track> Session<T> {
     /// AUTH, before or after the CONNACK.
     pub(super) fn receive_auth(&mut self, auth: Auth) -> Result<(), DecodeError> {
         let before_connack = self.connection.link == Link::Connecting;
-        let authentication = &mut self.authentication;
-        if !authentication.is_named() {
+        let Some(authentication) = &mut self.authentication else {
             return Err(DecodeError::protocol(
                 "AUTH although no Authentication Method was named",
                 "MQTT-4.12.0-6",
             ));
-        }
+        };
         // The short form of success has no room for the method (section 3.15.2.1).
         if auth.reason != ReasonCode::SUCCESS || !auth.properties.is_empty() {
             authentication.check_method(&auth.properties)?;
@@ -166,7 +141,16 @@ impl<T: Track> Session<T> {
 
     /// A CONNACK that accepts: gives it back, unless it is kept for the application to verify.
     pub(super) fn verify(&mut self, connack: ConnAck) -> Result<Option<ConnAck>, DecodeError> {
-        let authentication = &mut self.authentication;
+        let Some(authentication) = &mut self.authentication else {
+            return if connack.properties.authentication_method().is_none() {
+                Ok(Some(connack))
+            } else {
+                Err(DecodeError::protocol(
+                    "an Authentication Method although none was named",
+                    "MQTT-4.12.0-6",
+                ))
+            };
+        };
         authentication.check_method(&connack.properties)?;
         if authentication.turn == Turn::Application {
             // Two CONNACKs, or one in the place of our answer.
@@ -175,7 +159,7 @@ impl<T: Track> Session<T> {
                 "",
             ));
         }
-        if !authentication.is_named() || !authentication.verifies {
+        if !authentication.verifies {
             authentication.turn = Turn::Nobody;
             return Ok(Some(connack));
         }
@@ -196,7 +180,16 @@ impl<T: Track> Session<T> {
 impl<T: Track> Session<T> {
     /// Whether the application has an `Event::Auth` to answer: nothing is taken from the input before.
     pub(crate) fn awaits_application(&self) -> bool {
-        self.authentication.turn == Turn::Application
+        self.auth_turn() == Some(Turn::Application)
+    }
+
+    fn auth_turn(&self) -> Option<Turn> {
+        Some(self.authentication.as_ref()?.turn)
+    }
+
+    /// When a re-authentication has taken too long.
+    pub(super) fn auth_deadline(&self) -> Option<Instant> {
+        self.authentication.as_ref()?.deadline
     }
 
     /// Answers the server's AUTH with another one [MQTT-4.12.0-3].
@@ -205,23 +198,25 @@ impl<T: Track> Session<T> {
     ///
     /// `InvalidState` if no answer is due; `InvalidArgument` for data that are too long.
     pub(crate) fn auth_answer(&mut self, _now: Instant, data: Option<AuthData>) -> Result<()> {
-        if !self.awaits_application() || self.authentication.connack.is_some() {
-            return Err(Error::InvalidState("no step of an authentication is due"));
+        match &self.authentication {
+            Some(exchange) if exchange.turn == Turn::Application && exchange.connack.is_none() => {}
+            _ => return Err(Error::InvalidState("no step of an authentication is due")),
         }
-        self.put_auth(ReasonCode::CONTINUE_AUTHENTICATION, data)?;
-        self.authentication.turn = Turn::Server;
-        Ok(())
+        self.put_auth(ReasonCode::CONTINUE_AUTHENTICATION, data)
     }
 
     /// The server's success is verified: the CONNACK that was kept takes effect, or the re-authentication is over.
     pub(crate) fn auth_accept(&mut self, now: Instant) -> Result<(), DecodeError> {
-        if !self.awaits_application() {
+        let Some(authentication) = &mut self.authentication else {
+            return Ok(());
+        };
+        if authentication.turn != Turn::Application {
             return Ok(());
         }
         self.wire.trace = self.settings.trace;
-        self.authentication.turn = Turn::Nobody;
-        self.authentication.deadline = None;
-        match self.authentication.connack.take() {
+        authentication.turn = Turn::Nobody;
+        authentication.deadline = None;
+        match authentication.connack.take() {
             Some(connack) => self.accepted(now, connack),
             None => Ok(()),
         }
@@ -237,9 +232,11 @@ impl<T: Track> Session<T> {
     pub(crate) fn reauthenticate(&mut self, now: Instant, data: Option<AuthData>) -> Result<()> {
         self.may_reauthenticate()?;
         self.put_auth(ReasonCode::RE_AUTHENTICATE, data)?;
-        self.authentication.turn = Turn::Server;
-        self.authentication.steps = 0;
-        self.authentication.deadline = now.checked_add(self.auth_timeout());
+        let deadline = now.checked_add(self.settings.connack_timeout);
+        if let Some(authentication) = &mut self.authentication {
+            authentication.steps = 0;
+            authentication.deadline = deadline;
+        }
         Ok(())
     }
 
@@ -248,33 +245,30 @@ impl<T: Track> Session<T> {
         if !matches!(self.connection.link, Link::Settling | Link::Open) {
             return Err(Error::NotConnected);
         }
-        if !self.authentication.is_named() {
-            return Err(Error::InvalidState(
+        match self.auth_turn() {
+            Some(Turn::Nobody) => Ok(()),
+            Some(_) => Err(Error::InvalidState("an authentication is under way")),
+            None => Err(Error::InvalidState(
                 "the connection was made without an Authentication Method",
-            ));
+            )),
         }
-        if self.authentication.turn != Turn::Nobody {
-            return Err(Error::InvalidState("an authentication is under way"));
-        }
-        Ok(())
     }
 
     /// The method of this connection.
     pub(crate) fn auth_method(&self) -> Option<&str> {
-        self.authentication.method.as_deref()
+        Some(&self.authentication.as_ref()?.method)
     }
 
-    fn auth_timeout(&self) -> Duration {
-        self.settings.connack_timeout
-    }
-
+    /// Writes AUTH: the server's turn.
     fn put_auth(&mut self, reason: ReasonCode, data: Option<AuthData>) -> Result<()> {
         self.wire.trace = self.settings.trace;
         if !self.may_write() {
             return Err(Error::NotConnected);
         }
-        let packet = self.authentication.packet(reason, data);
-        let packet = packet.ok_or(Error::InvalidState("no Authentication Method was named"))?;
+        let Some(authentication) = &mut self.authentication else {
+            return Err(Error::InvalidState("no Authentication Method was named"));
+        };
+        let packet = authentication.packet(reason, data);
         let mut bytes = Vec::new();
         packet.encode(self.connection.version, &mut bytes)?;
         self.connection
@@ -282,6 +276,7 @@ impl<T: Track> Session<T> {
             .check_size(bytes.len())
             .map_err(Error::NotAllowed)?;
         self.wire.put_packet(&packet)?;
+        authentication.turn = Turn::Server;
         self.wire.trace(|_| Trace::SentAuth { reason });
         Ok(())
     }

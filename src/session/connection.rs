@@ -88,10 +88,11 @@ impl<T: Track> Session<T> {
             "the client checks what it puts into the settings: {encoded:?}"
         );
         self.wire.counters.connects += 1;
+        let credentials = settings.credentials.as_ref();
         self.wire.trace(|_| Trace::SentConnect {
             version: settings.version,
-            username: settings.username.is_some(),
-            password: settings.password.is_some(),
+            username: credentials.is_some(),
+            password: credentials.is_some_and(|credentials| credentials.password.is_some()),
             will: settings.will.as_ref().map(|will| (will.qos, will.retain)),
             clean_start: settings.clean_start,
             keep_alive: settings.keep_alive,

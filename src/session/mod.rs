@@ -51,7 +51,7 @@ pub(crate) use event::{Event, Received, ReceivedRun, Trace};
 pub(crate) use limits::Limits;
 pub(crate) use out_buffer::OutBuffer;
 pub(crate) use requesting::{FIRST_OWN_IDENTIFIER, LAST_IDENTIFIER};
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Credentials, Settings};
 pub use settings::{IncomingLimit, OfflineQueue, OnSessionLost, Resubscribe, WhenFull};
 pub(crate) use subscriptions::Standing;
 
@@ -178,7 +178,8 @@ pub(crate) struct Session<T> {
     pub(crate) settings: Settings,
     wire: Wire,
     connection: Connection,
-    authentication: Authentication,
+    /// Where CONNECT named an Authentication Method.
+    authentication: Option<Box<Authentication>>,
     /// The time as the last call told it.
     now: Instant,
     keep_alive: KeepAlive,
@@ -199,7 +200,7 @@ impl<T: Track> Session<T> {
             settings,
             wire: Wire::default(),
             connection: Connection::new(),
-            authentication: Authentication::default(),
+            authentication: None,
             now,
             keep_alive: KeepAlive::default(),
             ids: PacketIds::new(),
@@ -229,8 +230,9 @@ impl<T: Track> Session<T> {
         self.wire.open(settings.version);
         self.keep_alive.open(now, settings.connack_timeout);
         let verifies = settings.authentication.is_some();
-        self.authentication
-            .open(announced.authentication_method(), verifies);
+        self.authentication = announced
+            .authentication_method()
+            .map(|method| Box::new(Authentication::new(method, verifies)));
         self.put_connect();
     }
     pub(crate) fn link(&self) -> Link {
@@ -285,7 +287,7 @@ impl<T: Track> Session<T> {
         // After DISCONNECT nothing more [MQTT-3.14.4-2] (5.0: [MQTT-3.14.4-1]).
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
-        self.authentication.stop();
+        self.authentication = None;
         self.wire.trace(|_| Trace::SentDisconnect {
             reason,
             properties: match packet.into_owned() {
@@ -312,7 +314,7 @@ impl<T: Track> Session<T> {
         }
         self.connection.close();
         self.keep_alive.stop();
-        self.authentication.stop();
+        self.authentication = None;
         self.wire.output.clear();
         self.wire.aliases = None;
         self.aliases.open(0);
@@ -445,11 +447,7 @@ impl<T: Track> Session<T> {
     /// Sends a PINGREQ that is due; reports a deadline that has passed. Ends queued messages that have expired.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), TimedOut> {
         self.expire(now);
-        if self
-            .authentication
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
+        if self.auth_deadline().is_some_and(|deadline| deadline <= now) {
             return Err(TimedOut::Auth);
         }
         match self.keep_alive.due(now) {
@@ -473,7 +471,7 @@ impl<T: Track> Session<T> {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let timers = [
             self.keep_alive.deadline(),
-            self.authentication.deadline(),
+            self.auth_deadline(),
             self.queue.next_expiry(),
         ];
         timers.into_iter().flatten().min()

@@ -59,7 +59,7 @@ impl<T: Track> Session<T> {
             // The server closes the connection [MQTT-3.2.2-5] (5.0: [MQTT-3.2.2-7]): nothing is sent on it any more.
             self.connection.link = Link::Disconnecting;
             self.keep_alive.stop();
-            self.authentication.stop();
+            self.authentication = None;
             self.emit_connack(connack.session_present, connack.reason, connack.properties);
             return Ok(());
         }
@@ -157,6 +157,8 @@ impl<T: Track> Session<T> {
     }
 
     fn emit_connack(&mut self, session_present: bool, reason: ReasonCode, properties: Properties) {
+        // All that an idle client ever has.
+        self.wire.events.reserve_exact(1);
         self.wire.emit(Event::ConnAck {
             session_present,
             reason,
@@ -174,7 +176,7 @@ impl<T: Track> Session<T> {
         }
         self.connection.link = Link::Disconnecting;
         self.keep_alive.stop();
-        self.authentication.stop();
+        self.authentication = None;
         self.wire.emit(Event::Disconnected {
             reason: disconnect.reason,
             properties: disconnect.properties,

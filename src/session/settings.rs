@@ -17,8 +17,7 @@ pub(crate) struct Settings {
     pub(crate) client_id: String,
     pub(crate) clean_start: bool,
     pub(crate) keep_alive: u16,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Bytes>,
+    pub(crate) credentials: Option<Box<Credentials>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) connect_properties: Properties,
     /// The Session Expiry Interval of the CONNECT, where `connect_properties` have none.
@@ -30,7 +29,7 @@ pub(crate) struct Settings {
     /// Topic aliases of the application are sent whatever they are.
     pub(crate) topic_alias_unchecked: bool,
     /// The enhanced authentication of the next CONNECT (MQTT 5.0).
-    pub(crate) authentication: Option<AuthStart>,
+    pub(crate) authentication: Option<Box<AuthStart>>,
     /// What we announce in MQTT 5.0, unless `connect_properties` says something else.
     pub(crate) receive_maximum: Option<u16>,
     /// The largest packet to be received; enforced in all versions, and announced in MQTT 5.0.
@@ -57,6 +56,24 @@ pub(crate) struct Settings {
     pub(crate) trace: bool,
 }
 
+/// Who the client says it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) username: String,
+    /// Not printed.
+    pub(crate) password: Option<Bytes>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.password.as_ref().map(|_| format_args!(".."));
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .field("password", &secret)
+            .finish()
+    }
+}
+
 impl Settings {
     /// Whether they make a CONNECT: no text too long, nothing that the version does not have.
     pub(crate) fn check(&self) -> Result<()> {
@@ -71,6 +88,10 @@ impl Settings {
 
     /// The CONNECT that they ask for.
     pub(super) fn connect_packet(&self) -> Packet {
+        let credentials = self.credentials.as_deref().cloned();
+        let (username, password) = credentials.map_or((None, None), |Credentials { username, password }| {
+            (Some(username), password)
+        });
         Packet::Connect(Box::new(Connect {
             version: self.version,
             bridge: self.bridge,
@@ -78,8 +99,8 @@ impl Settings {
             keep_alive: self.keep_alive,
             client_id: self.client_id.clone(),
             will: self.will.as_deref().cloned(),
-            username: self.username.clone(),
-            password: self.password.clone(),
+            username,
+            password,
             properties: self.announced_properties(),
         }))
     }
@@ -160,8 +181,7 @@ impl Default for Settings {
             client_id: String::new(),
             clean_start: true,
             keep_alive: 60,
-            username: None,
-            password: None,
+            credentials: None,
             will: None,
             connect_properties: Properties::new(),
             session_expiry: None,
@@ -321,8 +341,10 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let settings = Settings {
-            username: Some("me".to_owned()),
-            password: Some("hush".into()),
+            credentials: Some(Box::new(Credentials {
+                username: "me".to_owned(),
+                password: Some("hush".into()),
+            })),
             connect_properties: Property::AuthenticationData("hush".into()).into(),
             ..Settings::default()
         };

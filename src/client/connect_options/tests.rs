@@ -118,7 +118,7 @@ fn servers_are_added_and_the_port_belongs_to_the_last() {
 fn a_stream_takes_the_place_of_a_host() {
     let options = ConnectOptions::connector(|| Err(io::ErrorKind::NotConnected.into())).port(5);
     let options = options.checked().unwrap();
-    match &options.servers()[0].target {
+    match &options.servers()[0].parts().target {
         Target::Custom(connector) => assert!(connector().is_err()),
         other => panic!("{other:?}"),
     }

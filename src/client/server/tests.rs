@@ -1,5 +1,7 @@
 //! Servers and their text.
 
+use bytes::Bytes;
+
 use super::*;
 
 fn argument(text: &str) -> &'static str {
@@ -44,11 +46,17 @@ fn a_url_may_carry_credentials() {
     ] {
         let server: Server = text.parse().unwrap();
         assert_eq!(server.to_string(), "h:1883");
-        assert_eq!(server.username.as_deref(), username, "{text}");
-        assert_eq!(server.password.as_deref(), password.map(str::as_bytes), "{text}");
+        let credentials = username.map(|username| {
+            Box::new(Credentials {
+                username: username.to_owned(),
+                password: password.map(|password| Bytes::from_static(password.as_bytes())),
+            })
+        });
+        assert_eq!(server.parts().credentials, credentials, "{text}");
     }
     let server: Server = "mqtt://me:%ff@h".parse().unwrap();
-    assert_eq!(server.password.as_deref(), Some(&[0xff][..]));
+    let credentials = server.parts().credentials.clone().unwrap();
+    assert_eq!(credentials.password.as_deref(), Some(&[0xff][..]));
 }
 
 #[test]
@@ -135,7 +143,7 @@ fn a_path_is_a_unix_socket() {
         assert_eq!(server.to_string(), printed);
         assert_eq!(printed.parse::<Server>().unwrap().path(), server.path());
         assert_eq!((server.host(), server.port()), (None, None));
-        assert_eq!(server.username.is_some(), text.contains('@'));
+        assert_eq!(server.parts().credentials.is_some(), text.contains('@'));
     }
     for text in ["unix://", "unix://run/x", "unix://me:secret@", "unix://me@run/x"] {
         assert_eq!(argument(text), "url", "{text}");
@@ -200,7 +208,7 @@ fn ws_and_wss_have_the_ports_of_http_and_a_path() {
         let server: Server = text.parse().unwrap();
         assert!(server.asks_for_websocket());
         assert_eq!(server.asks_for_tls(), expected.starts_with("wss"));
-        assert_eq!(server.ws_path.as_deref(), path);
+        assert_eq!(server.parts().ws_path.as_deref(), path);
         assert_eq!(server.to_string(), expected);
         assert!(!format!("{server:?}").contains("hush"));
         let again: Server = expected.parse().unwrap();

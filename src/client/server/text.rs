@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use super::{Server, is_ipv6};
+use super::{Parts, Server, is_ipv6};
 use crate::error::{Error, Result};
+use crate::session::Credentials;
 use crate::transport::Target;
 #[cfg(feature = "websocket")]
 use crate::transport::check_path;
@@ -68,20 +69,20 @@ impl Scheme {
 impl Server {
     /// The path of the WebSocket without the query, which may have a secret.
     pub(super) fn printed_path(&self) -> &str {
-        let path = self.ws_path.as_deref().unwrap_or_default();
+        let path = self.parts().ws_path.as_deref().unwrap_or_default();
         path.split('?').next().unwrap_or_default()
     }
 
     /// What stands behind the host and the port.
     fn set_ws_path(&mut self, path: &str) -> Result<()> {
         #[cfg(feature = "websocket")]
-        if self.scheme.websocket {
+        if self.parts().scheme.websocket {
             // A query needs a path in front of it.
             let slash = if path.starts_with('?') { "/" } else { "" };
             let path = format!("{slash}{path}");
             if !path.is_empty() {
                 check_path(&path).map_err(|rule| Error::argument("url", rule))?;
-                self.ws_path = Some(path);
+                self.parts_mut().ws_path = Some(path);
             }
             return Ok(());
         }
@@ -115,8 +116,10 @@ impl Server {
                 "user name and password must not be longer than 65,535 bytes",
             ));
         }
-        self.username = Some(username);
-        self.password = password.map(Bytes::from);
+        self.parts_mut().credentials = Some(Box::new(Credentials {
+            username,
+            password: password.map(Bytes::from),
+        }));
         Ok(())
     }
 }
@@ -182,8 +185,9 @@ pub(super) fn from_authority(
     decode: impl FnOnce(&str) -> Result<String>,
 ) -> Result<Server> {
     let (host, port) = authority(text, scheme.default_port(), decode)?;
-    let server = Server::new(&host, port)?;
-    Ok(Server { scheme, ..server })
+    let mut server = Server::new(&host, port)?;
+    server.parts_mut().scheme = scheme;
+    Ok(server)
 }
 
 /// The host and the port of these forms. Only the port is checked, and only for being a number.
@@ -229,10 +233,11 @@ fn percent_decoded(text: &str) -> Result<Vec<u8>> {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.scheme.prefix())?;
-        match &self.target {
+        let Parts { target, scheme, .. } = self.parts();
+        f.write_str(scheme.prefix())?;
+        match target {
             // In a URL the zone of an address would be encoded.
-            Target::Tcp { host, port } if host.contains(':') && self.scheme != Scheme::default() => {
+            Target::Tcp { host, port } if host.contains(':') && *scheme != Scheme::default() => {
                 write!(f, "[{}]:{port}", host.replace('%', "%25"))
             }
             Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),

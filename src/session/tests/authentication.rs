@@ -8,10 +8,10 @@ use crate::session::*;
 
 fn settings(settings: &mut Settings) {
     settings.version = ProtocolVersion::V5;
-    settings.authentication = Some(AuthStart {
+    settings.authentication = Some(Box::new(AuthStart {
         method: "M".to_owned(),
         data: Some(AuthData("d".into())),
-    });
+    }));
 }
 
 fn method() -> Properties {

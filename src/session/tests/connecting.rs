@@ -30,8 +30,10 @@ fn connect_of_mqtt_3_1_names_mqisdp_and_level_3_with_the_bridge_bit() {
 #[test]
 fn connect_carries_will_user_name_and_password() {
     let mut bench = Bench::new(|settings| {
-        settings.username = Some("u".to_owned());
-        settings.password = Some(Bytes::from_static(b"p"));
+        settings.credentials = Some(Box::new(Credentials {
+            username: "u".to_owned(),
+            password: Some(Bytes::from_static(b"p")),
+        }));
         settings.will = Some(Box::new(Will {
             topic: crate::topic::TopicName::from_checked("w"),
             payload: Bytes::from_static(b"gone"),
