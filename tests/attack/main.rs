@@ -12,5 +12,6 @@ mod connecting;
 mod hostile;
 mod idle;
 mod payloads;
+mod runs;
 mod tools;
 mod waiting;
