@@ -1,6 +1,7 @@
 //! Large payloads that are only lent: written from where they are, whole and in their place.
 
 use std::iter::repeat_with;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use callmq::client as mqtt;
@@ -163,4 +164,43 @@ fn one_that_was_cut_off_by_the_end_of_the_connection_is_dropped() {
         info.wait_for_publish(PATIENCE),
         Err(Error::Dropped(DropReason::ConnectionLost))
     ));
+}
+
+#[test]
+fn one_that_was_cut_off_leaves_nothing_for_the_next_connection() {
+    let client = mqtt::Client::new("again");
+    client.reconnect_delay_set(0.001, 0.001).unwrap();
+    let (peer, mut connection) = running_with_peer(&client);
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for byte in 1..=3 {
+            let (client, enough) = (&client, &enough);
+            scope.spawn(move || {
+                for size in [600_000, 10, 40_000].into_iter().cycle() {
+                    if enough.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    // Refused where there is no connection.
+                    let _ = client.publish("t", &vec![byte; size]);
+                }
+            });
+        }
+        for round in 0..30 {
+            for _ in 0..round % 4 {
+                let packet = connection.expect_packet(0x30);
+                let payload = &packet[packet.len() - 10..];
+                assert!(
+                    packet[packet.len().min(8)..]
+                        .iter()
+                        .all(|byte| *byte == payload[0])
+                );
+            }
+            connection.discard(round * 10_000 + 1);
+            drop(connection);
+            connection = peer.accept_client();
+        }
+        enough.store(true, Ordering::SeqCst);
+        // They may wait for room.
+        drop(connection);
+    });
 }

@@ -63,3 +63,42 @@ pub fn flood(url: impl mqtt::IntoConnect, set: impl FnOnce(&mqtt::Client)) {
     client.disconnect().unwrap();
     client.loop_stop().unwrap();
 }
+
+/// Lends payloads, most of them large, from several threads at once: all come back whole, and in the order of their thread.
+pub fn lend(url: impl mqtt::IntoConnect, set: impl FnOnce(&mqtt::Client)) {
+    const SIZES: [usize; 8] = [40_000, 5, 32_768, 300_000, 0, 70_000, 100_000, 32_767];
+    let client = mqtt::Client::new("lend");
+    set(&client);
+    let messages = messages(&client);
+    client.loop_start().unwrap();
+    client.connect_and_wait(url, PATIENCE).unwrap();
+    client.subscribe("lend/#").unwrap().wait(PATIENCE).unwrap();
+    let payloads: Vec<_> = (0..40)
+        .map(|number| pattern(SIZES[number % SIZES.len()], number))
+        .collect();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (client, payloads) = (&client, &payloads);
+            scope.spawn(move || {
+                for payload in payloads {
+                    client
+                        .publish(format!("lend/{thread}"), payload.as_slice())
+                        .unwrap();
+                }
+            });
+        }
+        let mut next = [0; THREADS];
+        for _ in 0..THREADS * payloads.len() {
+            let message = messages.recv_timeout(PATIENCE).unwrap();
+            let thread: usize = message.topic.strip_prefix("lend/").unwrap().parse().unwrap();
+            assert!(
+                message.payload == payloads[next[thread]][..],
+                "message {}",
+                next[thread]
+            );
+            next[thread] += 1;
+        }
+    });
+    client.disconnect().unwrap();
+    client.loop_stop().unwrap();
+}

@@ -3,7 +3,7 @@
 use callmq::client as mqtt;
 use layers::PATIENCE;
 use layers::front::{Event, Settings, TLS12, TLS13};
-use layers::traffic::{flood, messages, pattern};
+use layers::traffic::{flood, lend, messages, pattern};
 
 use crate::Bench;
 
@@ -56,6 +56,12 @@ fn both_directions_flooded_from_several_threads() {
         ..settings
     });
     flood(bench.url(), |client| client.tls_set(bench.options()).unwrap());
+}
+
+#[test]
+fn large_payloads_that_are_only_lent_are_whole() {
+    let bench = Bench::new();
+    lend(bench.url(), |client| client.tls_set(bench.options()).unwrap());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use callmq::client as mqtt;
 use callmq::testing::Broker;
 use layers::PATIENCE;
 use layers::raw::*;
-use layers::traffic::{flood, messages, pattern};
+use layers::traffic::{flood, lend, messages, pattern};
 use layers::websocket::{Event, Frames, WebFront};
 
 /// [3.1.1/MQTT-6.0.0-2] [5.0/MQTT-6.0.0-2]
@@ -146,6 +146,13 @@ fn both_directions_flooded_from_several_threads_with_pings_in_between() {
         .unwrap();
     let front = WebFront::new(broker.address(), Frames::Fragments(3_000));
     flood(format!("ws://{}", front.address()), |_| {});
+}
+
+#[test]
+fn large_payloads_that_are_only_lent_are_whole() {
+    let broker = Broker::listen("127.0.0.1:0").unwrap();
+    let front = WebFront::new(broker.address(), Frames::AsTheyCome);
+    lend(format!("ws://{}", front.address()), |_| {});
 }
 
 #[test]
