@@ -41,6 +41,9 @@ const PAUSE: Duration = Duration::from_micros(10);
 /// The driver looks for something to read after so many writes, though there may be more to write.
 const ROUNDS: usize = 4;
 
+/// So many bytes are put together for one write. More is not: to copy them would cost more than another write does.
+const JOINED: usize = 16 * 1024;
+
 /// At most this many pieces go into one system call.
 const SLICES: usize = 64;
 
@@ -85,9 +88,11 @@ impl Shared {
         }
         let socket = core.socket.clone()?;
         let mut bytes = core.writing.rest.take()?;
-        // What a slow peer has not taken does not pile up here: the session sees that its output is full.
-        if bytes.len() < core.session.settings.output_limit {
-            bytes.take_from(core.session.output());
+        let output = core.session.output();
+        // Behind what the socket did not take only little is put, for it is copied. More of it has its own turn; and it
+        // does not pile up here: the session sees that its output is full.
+        if bytes.is_empty() || bytes.len() + output.len() <= JOINED {
+            bytes.take_from(output);
         }
         if bytes.is_empty() && !socket.has_answers() {
             core.writing.rest = Some(bytes);
@@ -216,18 +221,27 @@ impl Shared {
 
     /// After `publish` appended to the output while a loop runs: writes, or leaves it to the driver. `quiet` says
     /// whether nothing was waiting before.
-    pub(super) fn hand_over(self: &Arc<Self>, core: MutexGuard<'_, Core>, quiet: bool) {
+    pub(super) fn hand_over(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, quiet: bool) {
         if quiet && self.writes_itself(&core) {
             self.write_or_wake(core);
         } else {
+            let wanted = self.is_wanted(&mut core);
             drop(core);
-            self.wake();
+            if wanted {
+                self.wake();
+            }
             // A driver that is in a callback writes when that returns; the keep-alive thread sees to it that this does
             // not take long.
             if self.in_user_code.load(Ordering::Acquire) && !self.flush_wanted.swap(true, Ordering::AcqRel) {
                 guard::look_now();
             }
         }
+    }
+
+    /// Whether a driver that sleeps has something to do. Not where a large payload has left already, nor where the
+    /// socket is full: the poll wakes it when that has room.
+    fn is_wanted(&self, core: &mut Core) -> bool {
+        self.asleep.load(Ordering::Acquire) && (core.can_write() || !core.session.events().is_empty())
     }
 
     /// Whether a publisher that found nothing to be written writes its message itself: not in a burst.
@@ -270,7 +284,9 @@ impl Shared {
         while core.socket.is_some() && !core.writing.stalled && left > core.session.settings.output_limit / 2
         {
             if core.is_driven() {
-                self.wake();
+                if self.is_wanted(&mut core) {
+                    self.wake();
+                }
                 core = self.wait(core, Some(deadline));
             } else {
                 core = self.flush_blocking(core, deadline);

@@ -158,6 +158,47 @@ fn connections_and_failures_leave_no_descriptor_and_no_thread() {
 }
 
 #[test]
+fn large_payloads_that_the_publisher_writes_itself_do_not_wake_the_loop() {
+    in_a_process(
+        "idle::large_payloads_that_the_publisher_writes_itself_do_not_wake_the_loop",
+        || {
+            let client = Client::new("large");
+            let peer = Peer::listen();
+            client.loop_start().unwrap();
+            client.connect(peer.address()).unwrap();
+            let mut connection = peer.accept_client();
+            client.wait_for_connect(LONG).unwrap();
+            at_rest();
+
+            let payload = vec![b'x'; 32 * 1024];
+            let before = wakes();
+            for _ in 0..50 {
+                // The second follows at once, so that it is one of a burst.
+                client.publish("t", payload.as_slice()).unwrap();
+                client.publish("t", payload.as_slice()).unwrap();
+                connection.expect_packet(0x30);
+                connection.expect_packet(0x30);
+            }
+            assert_eq!(
+                wakes() - before,
+                0,
+                "wake-ups where there is room for all of them"
+            );
+
+            let before = wakes();
+            for _ in 0..300 {
+                client.publish("t", payload.as_slice()).unwrap();
+            }
+            let woken = wakes() - before;
+            assert!(woken < 30, "{woken} wake-ups where nobody reads");
+            for _ in 0..300 {
+                connection.expect_packet(0x30);
+            }
+        },
+    );
+}
+
+#[test]
 fn the_thread_that_pings_ends_with_the_last_client() {
     in_a_process("idle::the_thread_that_pings_ends_with_the_last_client", || {
         let before = threads();
