@@ -268,37 +268,55 @@ const NOT_NEEDED: Error = Error::InvalidState("the message needs no acknowledgem
 const AUTOMATIC: Error = Error::InvalidState("messages are acknowledged automatically");
 
 impl Shared {
+    #[inline]
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
+        let mut core = self.lock();
+        let (quiet, has_room) = (core.is_quiet(), core.has_room());
+        let next = if has_room {
+            core.session.publish_next(message)
+        } else {
+            None
+        };
+        let Some((mid, end)) = next else {
+            return self.publish_any(core, message);
+        };
+        let info = MessageInfo::at_position(mid, Arc::clone(&core.line), end);
+        if core.is_driven() {
+            self.hand_over(core, quiet);
+        } else {
+            self.after_command(core)?;
+        }
+        Ok(info)
+    }
+
+    /// Publishes a message that may be of any kind.
+    #[inline(never)]
+    fn publish_any<'a>(
+        self: &'a Arc<Self>,
+        mut core: MutexGuard<'a, Core>,
+        message: &Outgoing<'_>,
+    ) -> Result<MessageInfo> {
         if message.payload.as_slice().len() > MAX_REMAINING_LENGTH {
             return Err(Error::argument(
                 "payload",
                 "must not be larger than 268,435,455 bytes",
             ));
         }
-        let mut core = self.lock();
         let aliased = message.topic.is_empty() && message.properties.topic_alias().is_some();
         if !aliased && (message.topic.is_empty() || core.checked_topic != message.topic) {
             check_topic(message.topic)?;
             core.checked_topic.clear();
             core.checked_topic.push_str(message.topic);
         }
-        if core.pressure() >= core.session.settings.output_limit
-            && !core.writing.stalled
-            && !self.is_dispatcher()
-        {
+        if !core.has_room() && !core.writing.stalled && !self.is_dispatcher() {
             core = self.wait_for_room(core);
         }
-        let quiet = core.unwritten() == 0 && !core.writing.busy;
+        let quiet = core.is_quiet();
         let before = (core.epoch, core.session.appended());
-        let info;
-        match core.session.publish_at_once(message) {
-            Some((mid, end)) => info = MessageInfo::at_position(mid, Arc::clone(&core.line), end),
-            None => (core, info) = self.publish_or_queue(core, message)?,
-        }
-        if core.session.settings.trace || core.driver.is_some() && core.running.is_none() {
+        let (core, info) = self.publish_or_queue(core, message)?;
+        if core.session.settings.trace || !core.is_driven() {
             self.after_command(core)?;
-        } else if (core.epoch, core.session.appended()) != before && !self.is_dispatcher() {
-            // Inside a callback it is written when that has returned.
+        } else if (core.epoch, core.session.appended()) != before {
             self.hand_over(core, quiet);
         }
         Ok(info)

@@ -452,6 +452,18 @@ impl Core {
         self.unwritten() + 16 * self.session.events().len()
     }
 
+    /// Whether another message need not wait for a slow peer, or for callbacks.
+    #[inline]
+    pub(super) fn has_room(&mut self) -> bool {
+        self.pressure() < self.session.settings.output_limit
+    }
+
+    /// Whether nothing is being written, or waits to be.
+    #[inline]
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.unwritten() == 0 && !self.writing.busy
+    }
+
     /// Whether there are bytes that a call of `flush` would try to write.
     pub(super) fn can_write(&mut self) -> bool {
         let writing = &self.writing;

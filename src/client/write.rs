@@ -220,26 +220,40 @@ impl Shared {
     }
 
     /// After `publish` appended to the output while a loop runs: writes, or leaves it to the driver. `quiet` says
-    /// whether nothing was waiting before.
+    /// whether nothing was waiting before. What a callback publishes is written when that has returned.
+    #[inline]
     pub(super) fn hand_over(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, quiet: bool) {
         if quiet && self.writes_itself(&core) {
-            self.write_or_wake(core);
-        } else {
-            let wanted = self.is_wanted(&mut core);
-            drop(core);
-            if wanted {
-                self.wake();
+            if !self.is_dispatcher() {
+                self.write_or_wake(core);
             }
-            // A driver that is in a callback writes when that returns; the keep-alive thread sees to it that this does
-            // not take long.
-            if self.in_user_code.load(Ordering::Acquire) && !self.flush_wanted.swap(true, Ordering::AcqRel) {
-                guard::look_now();
-            }
+            return;
+        }
+        let wanted = self.is_wanted(&mut core);
+        drop(core);
+        if wanted || self.in_user_code.load(Ordering::Acquire) {
+            self.call_driver(wanted);
         }
     }
 
-    /// Whether a driver that sleeps has something to do. Not where a large payload has left already, nor where the
+    #[inline(never)]
+    fn call_driver(&self, wanted: bool) {
+        if self.is_dispatcher() {
+            return;
+        }
+        if wanted {
+            self.wake();
+        }
+        // A driver that is in a callback writes when that returns; the keep-alive thread sees to it that this does not
+        // take long.
+        if self.in_user_code.load(Ordering::Acquire) && !self.flush_wanted.swap(true, Ordering::AcqRel) {
+            guard::look_now();
+        }
+    }
+
+    /// Whether a driver that sleeps has something to do: where it does not sleep it looks for more before. Not where a large payload has left already, nor where the
     /// socket is full: the poll wakes it when that has room.
+    #[inline]
     fn is_wanted(&self, core: &mut Core) -> bool {
         self.asleep.load(Ordering::Acquire) && (core.can_write() || !core.session.events().is_empty())
     }

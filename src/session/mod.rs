@@ -327,11 +327,13 @@ impl<T: Track> Session<T> {
 
     // ---- commands ----
 
-    /// Accepts a message of QoS 0 that can leave at once and needs nothing else, as most of a stream of them: its message
-    /// id, and where it ends in the output. `None`: it is one for [`publish`](Self::publish).
+    /// Accepts a message of QoS 0 that can leave at once and differs from the one before only in its payload, as most of
+    /// a stream of them: its message id, and where it ends in the output. Its topic need not be checked again. `None`: it
+    /// is one for [`publish`](Self::publish).
     #[inline]
-    pub(crate) fn publish_at_once(&mut self, message: &Outgoing<'_>) -> Option<(u16, u64)> {
-        self.takes_at_once(message).then(|| self.send_at_once(message))
+    pub(crate) fn publish_next(&mut self, message: &Outgoing<'_>) -> Option<(u16, u64)> {
+        let is_next = self.takes_at_once(message) && self.wire.has_head_of(message);
+        is_next.then(|| self.send_at_once(message))
     }
     /// Accepts a message, or refuses it and changes nothing. `track` is called only for a message that cannot be
     /// followed by its position in the output.
@@ -344,7 +346,9 @@ impl<T: Track> Session<T> {
         message: &Outgoing<'_>,
         track: impl FnOnce(u16) -> T,
     ) -> Result<Accepted<T>> {
-        if let Some((mid, end)) = self.publish_at_once(message) {
+        if self.takes_at_once(message) {
+            self.wire.keep_head_of(message);
+            let (mid, end) = self.send_at_once(message);
             return Ok(Accepted::InOutput { mid, end });
         }
         if !message.properties.is_empty() || self.queue.next_expiry().is_some() {

@@ -30,11 +30,11 @@ impl<T: Track> Session<T> {
             && !self.connection.limits.restrict_messages()
     }
 
-    /// Puts a message of QoS 0 into the output: what most of a stream of them needs, and nothing else.
+    /// Puts a message of QoS 0 into the output, whose head is kept: what most of a stream of them needs, and nothing else.
     #[inline]
     pub(super) fn send_at_once(&mut self, message: &Outgoing<'_>) -> (u16, u64) {
         let mid = self.ids.next_mid();
-        self.wire.put_small(message);
+        self.wire.put_payload(message.payload.as_slice());
         self.wire.counters.messages_sent[0] += 1;
         let end = self.wire.appended;
         self.unwritten.push_silent(end);

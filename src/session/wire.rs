@@ -83,7 +83,7 @@ fn is_small(packet: &Packet) -> bool {
     }
 }
 
-/// The bytes before the payload of the last PUBLISH that [`Wire::put_small`] wrote: who publishes a stream of messages
+/// The bytes before the payload of the last PUBLISH that [`Wire::put_payload`] wrote: who publishes a stream of messages
 /// writes the same ones again and again.
 #[derive(Debug, Default)]
 struct LastHead {
@@ -95,20 +95,18 @@ struct LastHead {
 }
 
 impl LastHead {
+    /// Whether a message of QoS 0 without properties begins with these bytes. Its topic is then one that was checked.
     #[inline]
-    fn topic(&self) -> &[u8] {
-        self.bytes.get(self.topic.clone()).unwrap_or_default()
-    }
-
-    #[inline]
-    fn is_of(&self, message: &Outgoing<'_>, payload_len: usize) -> bool {
-        self.payload_len == payload_len
+    fn is_of(&self, message: &Outgoing<'_>) -> bool {
+        self.payload_len == message.payload.as_slice().len()
             && self.retain == message.retain
-            && self.topic() == message.topic.as_bytes()
+            && !message.topic.is_empty()
+            && self.bytes.get(self.topic.clone()) == Some(message.topic.as_bytes())
     }
 
     #[inline(never)]
-    fn encode(&mut self, version: ProtocolVersion, message: &Outgoing<'_>, payload_len: usize) {
+    fn encode(&mut self, version: ProtocolVersion, message: &Outgoing<'_>) {
+        let payload_len = message.payload.as_slice().len();
         let head = PublishHead {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -328,13 +326,22 @@ impl Wire {
         self.aliases.get_or_insert_default().written(changed);
     }
 
-    /// A PUBLISH of QoS 0 without properties, its payload copied, untraced.
+    /// Whether a message of QoS 0 without properties differs from the last one only in the bytes of its payload.
     #[inline]
-    pub(super) fn put_small(&mut self, message: &Outgoing<'_>) {
-        let payload = message.payload.as_slice();
-        if !self.last_head.is_of(message, payload.len()) {
-            self.last_head.encode(self.version, message, payload.len());
+    pub(super) fn has_head_of(&self, message: &Outgoing<'_>) -> bool {
+        self.last_head.is_of(message)
+    }
+
+    #[inline]
+    pub(super) fn keep_head_of(&mut self, message: &Outgoing<'_>) {
+        if !self.last_head.is_of(message) {
+            self.last_head.encode(self.version, message);
         }
+    }
+
+    /// A PUBLISH of QoS 0 without properties, untraced: the head that was kept last, and a copy of the payload.
+    #[inline]
+    pub(super) fn put_payload(&mut self, payload: &[u8]) {
         let (output, head) = (&mut self.output, &self.last_head.bytes);
         output.append(|out| {
             out.extend_from_slice(head);
