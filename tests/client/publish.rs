@@ -110,6 +110,33 @@ fn wrong_arguments_are_named_and_nothing_is_sent() {
 }
 
 #[test]
+fn each_message_of_a_stream_has_its_own_topic_and_flags() {
+    let client = mqtt::Client::new("heads");
+    let (_peer, mut connection) = running_with_peer(&client);
+    // An empty message on an empty topic is like no message before it, also where there was none.
+    assert_eq!(bad_argument(client.publish("", "")), "topic");
+    for (topic, payload, retain) in [
+        ("a", "", false),
+        ("a", "", false),
+        ("a", "", true),
+        ("b", "", true),
+        ("b", "x", true),
+        ("b", "y", true),
+        ("ab", "y", false),
+        ("a", "by", false),
+        ("a", "by", false),
+    ] {
+        client.publish_with(topic, payload, 0, retain).unwrap();
+        connection.expect(&publish_packet(0x30 | u8::from(retain), topic, 0, payload));
+        assert_eq!(bad_argument(client.publish_with("", payload, 0, retain)), "topic");
+        assert_eq!(
+            bad_argument(client.publish_with("#", payload, 0, retain)),
+            "topic"
+        );
+    }
+}
+
+#[test]
 fn a_message_of_qos_0_is_refused_without_a_connection() {
     let client = mqtt::Client::new("offline");
     assert!(matches!(client.publish("t", "x"), Err(Error::NotConnected)));
