@@ -181,7 +181,7 @@ fn one_that_was_cut_off_leaves_nothing_for_the_next_connection() {
                         return;
                     }
                     // Refused where there is no connection.
-                    let _ = client.publish("t", &vec![byte; size]);
+                    let _ = client.publish("t", vec![byte; size].as_slice());
                 }
             });
         }

@@ -4,14 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use bench_peer::Peer;
+use compare::Failure;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-
-use crate::Failure;
 
 /// Whom the certificate is for.
 const HOST: &str = "localhost";

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
+use compare::Failure;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-
-use crate::Failure;
 
 /// Measures a section of the program.
 pub(crate) struct Meter {

@@ -2,14 +2,11 @@
 
 use std::thread;
 
+use compare::{CAPACITY, Failure};
 use rumqttc::{Client, Connection, Event, Incoming, MqttOptions, NetworkOptions, Outgoing, QoS};
 
-use crate::Failure;
 use crate::pace::{Load, Next, Pace, now};
 use crate::record::{Outcome, Record};
-
-/// So many requests may wait for the event loop.
-pub(super) const CAPACITY: usize = 1000;
 
 /// Without Nagle's algorithm, which keeps messages back for milliseconds. It is on by default; for throughput that is better.
 pub(super) fn network_options() -> NetworkOptions {

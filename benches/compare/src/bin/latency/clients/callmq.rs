@@ -4,19 +4,14 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use callmq::client::{Client, OfflineQueue, WhenFull};
+use callmq::client::Client;
+use compare::{Failure, PATIENCE};
 
-use super::PATIENCE;
-use crate::Failure;
 use crate::pace::{Load, Next, Pace, now};
 use crate::record::{Outcome, Record};
 
 fn connected(port: u16) -> Result<Client, Failure> {
-    let queue = OfflineQueue {
-        when_full: WhenFull::Block(PATIENCE),
-        ..OfflineQueue::default()
-    };
-    let client = Client::builder("latency").offline_queue(queue).build();
+    let client = compare::callmq("latency");
     client.loop_start()?;
     client.connect((Ipv4Addr::LOCALHOST, port))?;
     client.wait_for_connect(PATIENCE)?;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use compare::Failure;
 use hdrhistogram::Histogram;
 
-use crate::Failure;
 use crate::pace::age;
 
 /// Nobody waits longer for a message; later ones count as this late.

@@ -1,17 +1,12 @@
 //! rumqttc's `AsyncClient`: the publisher and the event loop are two tasks of one thread, where it publishes fastest.
 
+use compare::{CAPACITY, Failure, runtime};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, QoS};
-use tokio::runtime::{Builder, Runtime};
 
 use super::Job;
-use super::rumqttc_sync::{CAPACITY, is_message, options};
-use crate::Failure;
+use super::rumqttc_sync::{is_message, options};
 use crate::meter::{Cost, Meter};
 use crate::peer::Server;
-
-fn runtime() -> Result<Runtime, Failure> {
-    Ok(Builder::new_current_thread().enable_all().build()?)
-}
 
 async fn connected(server: &Server) -> Result<(AsyncClient, EventLoop), Failure> {
     let (client, mut events) = AsyncClient::new(options(server), CAPACITY);

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::thread;
 
+use compare::{CAPACITY, Failure};
 use rumqttc::{Client, Connection, Event, Incoming, MqttOptions, QoS, TlsConfiguration, Transport};
 
 use super::Job;
-use crate::Failure;
 use crate::meter::{Cost, Meter};
 use crate::peer::Server;
-
-/// So many requests may wait for the event loop.
-pub(super) const CAPACITY: usize = 1000;
 
 pub(super) fn options(server: &Server) -> MqttOptions {
     let (host, port) = server.address();

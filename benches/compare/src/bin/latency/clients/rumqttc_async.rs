@@ -1,17 +1,12 @@
 //! rumqttc's `AsyncClient`: the publisher and the event loop are two tasks of one thread, where it publishes fastest.
 
+use compare::{CAPACITY, Failure, runtime};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, Outgoing, QoS};
-use tokio::runtime::{Builder, Runtime};
 use tokio::task;
 
-use super::rumqttc_sync::{CAPACITY, network_options};
-use crate::Failure;
+use super::rumqttc_sync::network_options;
 use crate::pace::{Load, Next, Pace, now};
 use crate::record::{Outcome, Record};
-
-fn runtime() -> Result<Runtime, Failure> {
-    Ok(Builder::new_current_thread().enable_all().build()?)
-}
 
 fn client(port: u16) -> (AsyncClient, EventLoop) {
     let (client, mut events) = AsyncClient::new(MqttOptions::new("latency", "127.0.0.1", port), CAPACITY);

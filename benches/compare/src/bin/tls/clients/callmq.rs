@@ -3,19 +3,15 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use callmq::client::{Client, OfflineQueue, WhenFull};
+use callmq::client::Client;
+use compare::{Failure, PATIENCE};
 
-use super::{Job, PATIENCE};
-use crate::Failure;
+use super::Job;
 use crate::meter::{Cost, Meter};
 use crate::peer::Server;
 
 fn connected(server: &Server) -> Result<Client, Failure> {
-    let queue = OfflineQueue {
-        when_full: WhenFull::Block(PATIENCE),
-        ..OfflineQueue::default()
-    };
-    let client = Client::builder("tls").offline_queue(queue).build();
+    let client = compare::callmq("tls");
     client.tls_set_context(Arc::clone(&server.config));
     client.loop_start()?;
     client.connect(server.address())?;

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use bench_peer::wire::{self, Input, put_packet, put_publish};
+use compare::Failure;
 
-use crate::Failure;
 use crate::pace::{Load, Next, Pace, now};
 use crate::record::{Outcome, Record};
 
