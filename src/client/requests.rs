@@ -9,7 +9,7 @@ mod waiting;
 
 pub(crate) use waiting::Finished;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -333,6 +333,8 @@ impl Client {
 pub(super) struct Requests {
     /// There was a request.
     active: AtomicBool,
+    /// The connection whose CONNACK was told; changes under the lock of the core.
+    connection: AtomicU64,
     /// Made when it is first asked for. No other lock is taken under this one.
     table: OnceLock<Box<Mutex<Table>>>,
 }
@@ -341,6 +343,7 @@ impl Requests {
     pub(super) fn new() -> Self {
         Self {
             active: AtomicBool::new(false),
+            connection: AtomicU64::new(0),
             table: OnceLock::new(),
         }
     }
@@ -350,16 +353,23 @@ impl Requests {
         table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The table, if something is or may be in it.
+    fn made(&self) -> Option<MutexGuard<'_, Table>> {
+        let table = self.table.get()?;
+        Some(table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(super) fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }
 
     /// Forgets the response topic; the requests have ended before.
     pub(super) fn start_afresh(&self) {
-        let mut table = self.table();
-        let late = table.late;
-        *table = Table::new();
-        table.late = late;
+        if let Some(mut table) = self.made() {
+            let late = table.late;
+            *table = Table::new();
+            table.late = late;
+        }
     }
 
     /// When the time of a request passes next.
@@ -378,8 +388,7 @@ impl Requests {
 
     /// How many wait, and how many responses were late.
     pub(super) fn counts(&self) -> (usize, u64) {
-        let table = self.table();
-        (table.len(), table.late)
+        self.made().map_or((0, 0), |table| (table.len(), table.late))
     }
 }
 

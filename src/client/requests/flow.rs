@@ -1,6 +1,7 @@
 //! What moves requests on: called by the dispatcher, by the loop's clock, and by who makes a request.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::NEEDS_V5;
@@ -26,7 +27,7 @@ impl Shared {
                 return;
             }
             let mut table = self.requests.table();
-            if !table.needs_topic() || table.connection != core.epoch {
+            if !table.needs_topic() || self.requests.connection.load(Ordering::Relaxed) != core.epoch {
                 return;
             }
             let topic = table.make_topic(&core.session.settings.client_id);
@@ -112,12 +113,19 @@ impl Shared {
                 return self.end_requests(&NEEDS_V5, false);
             }
             let never = core.session.settings.resubscribe == Resubscribe::Never;
-            let mut table = self.requests.table();
-            table.connection = core.epoch;
+            self.requests.connection.store(core.epoch, Ordering::Relaxed);
+            let information = properties.response_information();
+            let table = match information {
+                Some(_) => Some(self.requests.table()),
+                None => self.requests.made(),
+            };
+            let Some(mut table) = table else {
+                return;
+            };
             table.closed = false;
             // Otherwise the session renews it.
             table.lost |= never && !session_present && table.topic().is_some();
-            (table.offer(properties.response_information()), table.lost)
+            (table.offer(information), table.lost)
         };
         self.leave_response_topic(previous);
         if lost {
@@ -194,6 +202,9 @@ impl Shared {
 
     /// Ends all requests: there will be no response. With `close` there are no new ones either.
     pub(crate) fn end_requests(self: &Arc<Self>, error: &Error, close: bool) {
+        if !close && !self.requests.is_active() {
+            return;
+        }
         let finished = {
             let mut table = self.requests.table();
             table.closed |= close;

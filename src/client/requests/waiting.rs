@@ -35,8 +35,6 @@ pub(super) struct Table {
     /// What the application has chosen, and what the server offers to make it from.
     chosen: Option<TopicName>,
     offered: Option<TopicName>,
-    /// The connection whose CONNACK was looked at.
-    pub(super) connection: u64,
     /// The SUBSCRIBE that has no answer yet.
     pub(super) asked: Option<u16>,
     /// The server has lost the subscription, and the session does not renew it.
@@ -106,7 +104,6 @@ impl Table {
             previous: None,
             chosen: None,
             offered: None,
-            connection: 0,
             asked: None,
             lost: false,
             waiting: HashMap::new(),
