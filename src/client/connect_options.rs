@@ -37,18 +37,24 @@ pub struct ConnectOptions {
     clean_start: Option<CleanStart>,
     session_expiry: Option<u32>,
     properties: Properties,
+    dial: Option<Box<DialSettings>>,
+    return_after: Option<Duration>,
+    server_order: ServerOrder,
+    proxy: Option<Box<Proxy>>,
+    /// The first mistake.
+    problem: Option<Box<Error>>,
+}
+
+/// How to connect, where it is not as usual.
+#[derive(Clone, Debug, Default)]
+struct DialSettings {
     bind_address: Option<String>,
     bind_port: u16,
     connect_timeout: Option<Duration>,
     stagger: Option<Duration>,
-    return_after: Option<Duration>,
-    server_order: ServerOrder,
     tcp_nodelay: Option<bool>,
     tcp_keep_alive: Option<Duration>,
     tcp_user_timeout: Option<Duration>,
-    proxy: Option<Box<Proxy>>,
-    /// The first mistake.
-    problem: Option<Box<Error>>,
 }
 
 impl ConnectOptions {
@@ -98,15 +104,9 @@ impl ConnectOptions {
             clean_start: None,
             session_expiry: None,
             properties: Properties::default(),
-            bind_address: None,
-            bind_port: 0,
-            connect_timeout: None,
-            stagger: None,
+            dial: None,
             return_after: None,
             server_order: ServerOrder::default(),
-            tcp_nodelay: None,
-            tcp_keep_alive: None,
-            tcp_user_timeout: None,
             proxy: None,
             problem: None,
         }
@@ -219,7 +219,7 @@ impl ConnectOptions {
             if address.parse::<std::net::IpAddr>().is_err() {
                 return Err(Error::argument("bind_address", "must be an IP address"));
             }
-            options.bind_address = Some(address);
+            options.dial().bind_address = Some(address);
             Ok(())
         })
     }
@@ -227,7 +227,7 @@ impl ConnectOptions {
     /// Sets the local port to connect from; 0, the default, leaves the choice to the system.
     #[must_use]
     pub fn bind_port(mut self, port: u16) -> Self {
-        self.bind_port = port;
+        self.dial().bind_port = port;
         self
     }
 
@@ -283,7 +283,7 @@ impl ConnectOptions {
             if timeout.is_zero() {
                 return Err(Error::argument("connect_timeout", "must not be 0"));
             }
-            options.connect_timeout = Some(timeout);
+            options.dial().connect_timeout = Some(timeout);
             Ok(())
         })
     }
@@ -295,7 +295,7 @@ impl ConnectOptions {
     pub fn stagger(self, lead: impl IntoTimeout) -> Self {
         self.try_set(|options| {
             let lead = renamed(lead.into_timeout(), "stagger")?;
-            options.stagger = Some(lead.unwrap_or(Duration::MAX));
+            options.dial().stagger = Some(lead.unwrap_or(Duration::MAX));
             Ok(())
         })
     }
@@ -303,7 +303,7 @@ impl ConnectOptions {
     /// Sets whether small writes leave at once (`TCP_NODELAY`). Defaults to `true`.
     #[must_use]
     pub fn tcp_nodelay(mut self, on: bool) -> Self {
-        self.tcp_nodelay = Some(on);
+        self.dial().tcp_nodelay = Some(on);
         self
     }
 
@@ -319,7 +319,7 @@ impl ConnectOptions {
                     "must be from 1 to 32,767 seconds",
                 ));
             }
-            options.tcp_keep_alive = interval;
+            options.dial().tcp_keep_alive = interval;
             Ok(())
         })
     }
@@ -329,7 +329,7 @@ impl ConnectOptions {
     #[must_use]
     pub fn tcp_user_timeout(self, timeout: impl IntoTimeout) -> Self {
         self.try_set(|options| {
-            options.tcp_user_timeout = renamed(timeout.into_timeout(), "tcp_user_timeout")?;
+            options.dial().tcp_user_timeout = renamed(timeout.into_timeout(), "tcp_user_timeout")?;
             Ok(())
         })
     }
@@ -388,24 +388,27 @@ impl ConnectOptions {
 
     /// How the transport has to connect; what was not set is as in `defaults`.
     pub(crate) fn dial_options(&self, defaults: DialOptions) -> DialOptions {
+        let Some(set) = self.dial.as_deref() else {
+            return defaults;
+        };
         DialOptions {
-            bind_address: self.bind_address.clone().or(defaults.bind_address),
-            bind_port: if self.bind_port == 0 {
+            bind_address: set.bind_address.clone().or(defaults.bind_address),
+            bind_port: if set.bind_port == 0 {
                 defaults.bind_port
             } else {
-                self.bind_port
+                set.bind_port
             },
-            tcp_nodelay: self.tcp_nodelay.unwrap_or(defaults.tcp_nodelay),
-            tcp_keep_alive: self.tcp_keep_alive.or(defaults.tcp_keep_alive),
-            tcp_user_timeout: self.tcp_user_timeout.or(defaults.tcp_user_timeout),
-            proxy: defaults.proxy,
-            #[cfg(feature = "tls")]
-            tls: defaults.tls,
-            #[cfg(feature = "websocket")]
-            websocket: defaults.websocket,
-            connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
-            stagger: self.stagger.unwrap_or(defaults.stagger),
+            tcp_nodelay: set.tcp_nodelay.unwrap_or(defaults.tcp_nodelay),
+            tcp_keep_alive: set.tcp_keep_alive.or(defaults.tcp_keep_alive),
+            tcp_user_timeout: set.tcp_user_timeout.or(defaults.tcp_user_timeout),
+            connect_timeout: set.connect_timeout.unwrap_or(defaults.connect_timeout),
+            stagger: set.stagger.unwrap_or(defaults.stagger),
+            ..defaults
         }
+    }
+
+    fn dial(&mut self) -> &mut DialSettings {
+        self.dial.get_or_insert_default()
     }
 
     /// Changes the port of the first server.
@@ -418,10 +421,8 @@ impl ConnectOptions {
 
     /// Lets no attempt take longer than `limit`; for a job that has a deadline.
     pub(crate) fn connect_within(mut self, limit: Duration) -> Self {
-        let allowed = self
-            .connect_timeout
-            .unwrap_or(DialOptions::default().connect_timeout);
-        self.connect_timeout = Some(allowed.min(limit));
+        let allowed = self.dial_options(DialOptions::default()).connect_timeout;
+        self.dial().connect_timeout = Some(allowed.min(limit));
         self
     }
 
@@ -482,7 +483,7 @@ impl fmt::Debug for ConnectOptions {
             .field("keep_alive", &self.keep_alive)
             .field("clean_start", &self.clean_start)
             .field("session_expiry", &self.session_expiry)
-            .field("connect_timeout", &self.connect_timeout)
+            .field("dial", &self.dial)
             // Properties may hold authentication data.
             .finish_non_exhaustive()
     }
