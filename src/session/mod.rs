@@ -191,7 +191,8 @@ pub(crate) struct Session<T> {
     incoming: Incoming,
     /// The topic aliases of the server.
     aliases: topic_aliases::Received,
-    subscriptions: Subscriptions<T>,
+    /// Once there was a request.
+    subscriptions: Option<Box<Subscriptions<T>>>,
 }
 
 impl<T: Track> Session<T> {
@@ -210,7 +211,7 @@ impl<T: Track> Session<T> {
             pool: Pool::default(),
             incoming: Incoming::new(),
             aliases: topic_aliases::Received::default(),
-            subscriptions: Subscriptions::new(),
+            subscriptions: None,
         }
     }
 
@@ -375,7 +376,8 @@ impl<T: Track> Session<T> {
     }
     /// How the server stands to a filter, as far as the ledger knows.
     pub(crate) fn standing(&self, filter: &str) -> Standing {
-        self.subscriptions.standing(filter)
+        let subscriptions = self.subscriptions.as_ref();
+        subscriptions.map_or(Standing::Unknown, |subscriptions| subscriptions.standing(filter))
     }
     pub(crate) fn unsubscribe(
         &mut self,

@@ -128,10 +128,13 @@ impl<T: Track> Session<T> {
             // Session Present 0: what we kept of the server's messages is void [MQTT-3.2.2-5].
             self.incoming.session_lost();
         }
-        match self.settings.resubscribe {
-            Resubscribe::Always => self.subscriptions.owe_granted(),
-            Resubscribe::IfSessionLost if !session_present => self.subscriptions.owe_granted(),
-            Resubscribe::IfSessionLost | Resubscribe::Never => {}
+        let owed = match self.settings.resubscribe {
+            Resubscribe::Always => true,
+            Resubscribe::IfSessionLost => !session_present,
+            Resubscribe::Never => false,
+        };
+        if let Some(subscriptions) = self.subscriptions.as_mut().filter(|_| owed) {
+            subscriptions.owe_granted();
         }
         self.resume(has_session);
         Ok(())
@@ -355,7 +358,12 @@ impl<T: Track> Session<T> {
             properties,
             reasons,
         } = suback;
-        let answered = self.subscriptions.handle_suback(packet_id, &reasons);
+        let answered = self
+            .subscriptions
+            .as_mut()
+            .map_or(Answered::Unknown, |subscriptions| {
+                subscriptions.handle_suback(packet_id, &reasons)
+            });
         let Some(mid) = self.answered(answered, &reasons, "MQTT-3.8.4-6")? else {
             return Ok(());
         };
@@ -373,7 +381,12 @@ impl<T: Track> Session<T> {
             properties,
             reasons,
         } = unsuback;
-        let answered = self.subscriptions.handle_unsuback(packet_id, &reasons);
+        let answered = self
+            .subscriptions
+            .as_mut()
+            .map_or(Answered::Unknown, |subscriptions| {
+                subscriptions.handle_unsuback(packet_id, &reasons)
+            });
         let Some(mid) = self.answered(answered, &reasons, "MQTT-3.11.3-1")? else {
             return Ok(());
         };

@@ -27,7 +27,8 @@ impl<T: Track> Session<T> {
             return Err(error);
         }
         let mid = packet_id.get();
-        self.subscriptions.request(packet_id, packet, Some(track(mid)));
+        let subscriptions = self.subscriptions.get_or_insert_default();
+        subscriptions.request(packet_id, packet, Some(track(mid)));
         // Those that wait from before go first, so that the last word on a filter is the last on the wire.
         let open = match self.connection.link {
             Link::Open => true,
@@ -41,7 +42,7 @@ impl<T: Track> Session<T> {
     }
 
     pub(super) fn send_pending_requests(&mut self) {
-        while let Some(request) = self.subscriptions.next_pending() {
+        while let Some(request) = self.subscriptions.as_mut().and_then(|all| all.next_pending()) {
             self.send_request(request);
         }
     }
@@ -51,9 +52,12 @@ impl<T: Track> Session<T> {
         if self.settings.resubscribe == Resubscribe::Never {
             return;
         }
+        let Some(subscriptions) = &mut self.subscriptions else {
+            return;
+        };
         let ids = &mut self.ids;
         let wire = &mut self.wire;
-        let requests = self.subscriptions.renew(
+        let requests = subscriptions.renew(
             &self.connection.limits,
             || ids.reserve(),
             |filter, limit| {
@@ -81,7 +85,10 @@ impl<T: Track> Session<T> {
     /// The connection is gone: requests without an answer wait for the next one, unless the application sees to that.
     pub(super) fn take_back_requests(&mut self) {
         let keep = self.settings.resubscribe != Resubscribe::Never;
-        for request in self.subscriptions.closed(keep) {
+        let Some(subscriptions) = &mut self.subscriptions else {
+            return;
+        };
+        for request in subscriptions.closed(keep) {
             self.ids.release(request.packet_id);
             if let Some(track) = request.track {
                 track.dropped(DropReason::ConnectionLost);
@@ -91,7 +98,10 @@ impl<T: Track> Session<T> {
 
     /// Ends every request that is not answered.
     pub(super) fn abandon_requests(&mut self) {
-        for request in self.subscriptions.abandon() {
+        let Some(subscriptions) = &mut self.subscriptions else {
+            return;
+        };
+        for request in subscriptions.abandon() {
             self.ids.release(request.packet_id);
             if let Some(track) = request.track {
                 track.dropped(DropReason::ClientDropped);
@@ -108,7 +118,7 @@ impl<T: Track> Session<T> {
             let filter = filter.to_owned();
             self.wire.emit(Event::NotSubscribed { filter, limit });
             self.ids.release(request.packet_id);
-            self.subscriptions.refused(&request);
+            self.subscriptions.get_or_insert_default().refused(&request);
             if let Some(track) = request.track {
                 track.dropped(DropReason::NotAllowed(limit));
             }
@@ -120,7 +130,7 @@ impl<T: Track> Session<T> {
         if let Some(track) = &request.track {
             track.sent();
         }
-        self.subscriptions.sent(request);
+        self.subscriptions.get_or_insert_default().sent(request);
     }
 
     /// The SUBSCRIBE as it is sent to a server that does not support Subscription Identifiers, where the client had given

@@ -71,8 +71,8 @@ pub(super) enum Answered<T> {
 /// A SUBSCRIBE that renews subscriptions stays below this many bytes.
 const RENEWAL_BYTES: usize = 64 * 1024;
 
-impl<T> Subscriptions<T> {
-    pub(super) fn new() -> Self {
+impl<T> Default for Subscriptions<T> {
+    fn default() -> Self {
         Self {
             ledger: HashMap::new(),
             pending: VecDeque::new(),
@@ -81,7 +81,9 @@ impl<T> Subscriptions<T> {
             next_order: 0,
         }
     }
+}
 
+impl<T> Subscriptions<T> {
     /// Notes a new request. It goes out by [`next_pending`](Self::next_pending).
     pub(super) fn request(&mut self, packet_id: PacketId, packet: Packet, track: Option<T>) {
         let serial = self.next_serial;
