@@ -405,6 +405,7 @@ fn functions_methods_and_boxes_serve_as_callbacks() {
         client.subscribe("t")?;
         Ok(())
     }
+
     struct Counter(std::sync::Mutex<u32>);
     impl Counter {
         fn count(&self, _client: &mqtt::Client, _message: &mqtt::Message) {

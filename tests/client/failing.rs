@@ -7,7 +7,7 @@ use callmq::client::{self as mqtt, Error, LogLevel};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::support::{
-    Bench, Events, PATIENCE, ack_packet, callback_failure, listen, publish_packet, running,
+    Bench, Events, PATIENCE, ack_packet, callback_failure, listen, publish_packet, round_trip, running,
     running_with_peer, start,
 };
 
@@ -240,11 +240,7 @@ fn each_callback_is_named_in_its_error() {
         start(&client, &broker);
         client.subscribe("t").unwrap().wait(PATIENCE).unwrap();
         client.unsubscribe("u").unwrap().wait(PATIENCE).unwrap();
-        client
-            .publish_with("t", "x", 1, false)
-            .unwrap()
-            .wait_for_publish(PATIENCE)
-            .unwrap();
+        round_trip(&client);
         // Its own message is back.
         client.unsubscribe("t").unwrap().wait(PATIENCE).unwrap();
         let _ = client.disconnect();
@@ -289,11 +285,6 @@ fn a_panic_in_on_log_harms_nobody() {
     let bench = Bench::new("logs");
     bench.client.on_log(|_, _, _| panic!("no paper"));
     bench.connect();
-    bench
-        .client
-        .publish_with("t", "x", 1, false)
-        .unwrap()
-        .wait_for_publish(PATIENCE)
-        .unwrap();
+    round_trip(&bench.client);
     bench.settle();
 }

@@ -8,7 +8,7 @@ use callmq::client::{self as mqtt, Delivery, DropReason, Error};
 
 use crate::support::{
     Bench, Connection, Events, PATIENCE, Peer, ack_packet, best_of, broker_has, connect_to, eventually,
-    listen, publish_packet, published, running, running_with_peer,
+    listen, publish_packet, published, round_trip, running, running_with_peer,
 };
 
 #[test]
@@ -42,11 +42,7 @@ fn a_clone_keeps_the_client_alive_and_a_weak_handle_does_not() {
     assert!(clone.is_connected());
     let again = weak.upgrade().unwrap();
     drop(clone);
-    again
-        .publish_with("t", "x", 1, false)
-        .unwrap()
-        .wait_for_publish(PATIENCE)
-        .unwrap();
+    round_trip(&again);
     drop(again);
     assert!(weak.upgrade().is_none());
     broker_has(&broker, "the goodbye", |broker| {

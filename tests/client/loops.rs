@@ -7,7 +7,7 @@ use callmq::client::{self as mqtt, Error};
 
 use crate::support::{
     BlackHole, Events, PATIENCE, Peer, bad_argument, best_of, connect_to, eventually, listen, publish_packet,
-    published, running, running_with_peer,
+    published, round_trip, running, running_with_peer,
 };
 
 #[test]
@@ -17,11 +17,7 @@ fn the_thread_waits_for_connect() {
     client.loop_start().unwrap();
     client.connect(&broker).unwrap();
     client.wait_for_connect(PATIENCE).unwrap();
-    client
-        .publish_with("t", "x", 1, false)
-        .unwrap()
-        .wait_for_publish(PATIENCE)
-        .unwrap();
+    round_trip(&client);
     let connections = broker
         .log()
         .iter()

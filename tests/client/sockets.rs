@@ -2,7 +2,7 @@
 
 use callmq::client as mqtt;
 
-use crate::support::{Events, PATIENCE, Peer, eventually, listen, published};
+use crate::support::{Events, PATIENCE, Peer, eventually, listen, published, round_trip};
 
 fn watched(client: &mqtt::Client) -> Events<&'static str> {
     let seen = Events::new();
@@ -105,11 +105,7 @@ fn with_a_loop_of_the_client_the_socket_is_its_own_business() {
     let seen = watched(&client);
     client.loop_start().unwrap();
     client.connect_and_wait(&broker, PATIENCE).unwrap();
-    client
-        .publish_with("t", "x", 1, false)
-        .unwrap()
-        .wait_for_publish(PATIENCE)
-        .unwrap();
+    round_trip(&client);
     client.disconnect().unwrap();
     let _ = client.loop_stop();
     let events = seen.so_far();

@@ -47,6 +47,12 @@ pub(crate) fn connect_to(client: &mqtt::Client, peer: &Peer) -> Connection {
     connection
 }
 
+/// A message goes to the server, and its acknowledgement comes back.
+pub(crate) fn round_trip(client: &mqtt::Client) {
+    let info = client.publish_with("t", "x", 1, false).unwrap();
+    info.wait_for_publish(PATIENCE).unwrap();
+}
+
 /// PUBLISH as it is on the wire: `first` is the first byte, with QoS, DUP and RETAIN.
 pub(crate) fn publish_packet(first: u8, topic: &str, mid: u16, payload: &str) -> Vec<u8> {
     let mut body = (topic.len() as u16).to_be_bytes().to_vec();

@@ -61,47 +61,28 @@ fn the_keep_alive_is_whole_seconds_rounded_up() {
         Some(2)
     );
     assert_eq!(seconds(ConnectOptions::new("h").keep_alive(65_535)), Some(65_535));
-    assert_eq!(
-        argument(ConnectOptions::new("h").keep_alive(65_536)),
-        "keep_alive"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").keep_alive(65_535.5)),
-        "keep_alive"
-    );
-    assert_eq!(argument(ConnectOptions::new("h").keep_alive(-1)), "keep_alive");
-    assert_eq!(argument(ConnectOptions::new("h").keep_alive(None)), "keep_alive");
 }
 
 #[test]
 fn mistakes_are_named() {
-    assert_eq!(argument(ConnectOptions::new("")), "host");
-    assert_eq!(argument(ConnectOptions::new("h").port(0)), "port");
-    assert_eq!(
-        argument(ConnectOptions::new("h").bind_address("localhost")),
-        "bind_address"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").connect_timeout(0)),
-        "connect_timeout"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").connect_timeout(-1)),
-        "connect_timeout"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").tcp_keep_alive(0)),
-        "tcp_keep_alive"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").tcp_keep_alive(40_000)),
-        "tcp_keep_alive"
-    );
-    assert_eq!(
-        argument(ConnectOptions::new("h").return_to_first(0)),
-        "return_to_first"
-    );
-    assert_eq!(argument(ConnectOptions::new("h").stagger(-1)), "stagger");
+    let options = || ConnectOptions::new("h");
+    for (wrong, name) in [
+        (ConnectOptions::new(""), "host"),
+        (options().port(0), "port"),
+        (options().keep_alive(65_536), "keep_alive"),
+        (options().keep_alive(65_535.5), "keep_alive"),
+        (options().keep_alive(-1), "keep_alive"),
+        (options().keep_alive(None), "keep_alive"),
+        (options().bind_address("localhost"), "bind_address"),
+        (options().connect_timeout(0), "connect_timeout"),
+        (options().connect_timeout(-1), "connect_timeout"),
+        (options().tcp_keep_alive(0), "tcp_keep_alive"),
+        (options().tcp_keep_alive(40_000), "tcp_keep_alive"),
+        (options().return_to_first(0), "return_to_first"),
+        (options().stagger(-1), "stagger"),
+    ] {
+        assert_eq!(argument(wrong), name);
+    }
     // The first one counts.
     assert_eq!(argument(ConnectOptions::new("").port(0)), "host");
     assert!("h:x".parse::<ConnectOptions>().is_err());

@@ -1,11 +1,16 @@
 //! Frames in memory, and the layer over a stream that takes what a test allows. What goes over the wire is tested with
 //! servers, in `tests/layers`.
 
+#[path = "../../../tests/support/frame.rs"]
+mod frame;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
+
+use frame::frame;
 
 use super::frames::Frames;
 use super::{WebSocket, check_headers, check_path};
@@ -21,24 +26,6 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-
-/// A frame of a server.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        length @ 0..=125 => bytes.push(length as u8),
-        length @ 126..=0xFFFF => {
-            bytes.push(126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            bytes.push(127);
-            bytes.extend((length as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(payload);
-    bytes
-}
 
 /// Takes a frame of a client off the front: its first byte and its payload.
 fn take_frame(bytes: &mut Vec<u8>) -> (u8, Vec<u8>) {

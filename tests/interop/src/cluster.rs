@@ -220,15 +220,7 @@ fn redis_server(port: u16) -> Result<Start, String> {
 }
 
 fn aedes_node(number: usize, port: u16, redis: u16) -> Result<Start, String> {
-    let (node, script) = aedes::script()?;
-    let settings = format!(
+    aedes::with_settings(format!(
         r#"{{"tcp": {port}, "redis": {redis}, "user": "{USER}", "password": "{PASSWORD}", "options": {{"id": "node-{number}"}}}}"#
-    );
-    Ok(Start {
-        program: node,
-        arguments: vec![script, settings],
-        environment: Vec::new(),
-        ready: "callmq: ready",
-        servers: 1,
-    })
+    ))
 }

@@ -1,5 +1,8 @@
 //! A WebSocket server by hand, byte by byte: for what libraries do not do.
 
+#[path = "../../support/frame.rs"]
+mod frame;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -7,6 +10,8 @@ use std::thread::{self, JoinHandle};
 use tungstenite::handshake::derive_accept_key;
 
 use crate::PATIENCE;
+
+pub use frame::frame;
 
 /// The first bytes of frames that are the last of their message.
 pub const TEXT: u8 = 0x81;
@@ -177,22 +182,4 @@ impl Raw {
     pub fn close(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
-}
-
-/// A frame of a server.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        length @ 0..=125 => bytes.push(length as u8),
-        length @ 126..=0xFFFF => {
-            bytes.push(126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            bytes.push(127);
-            bytes.extend((length as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(payload);
-    bytes
 }

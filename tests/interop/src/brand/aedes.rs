@@ -1,13 +1,12 @@
 //! aedes, served by a script of a few lines.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::CREDENTIALS;
 use super::way::{Listeners, Way};
 use crate::service::{Start, program};
 
 pub(super) fn start(_: &Path, listeners: &Listeners) -> Result<Start, String> {
-    let (node, script) = script()?;
     let (user, password) = CREDENTIALS;
     // With limits of its own, so that there is something to announce and to obey.
     let options = r#"{"topicAliasMaximum": 10, "receiveMaximum": 5, "keepaliveLimit": 60,
@@ -22,17 +21,11 @@ pub(super) fn start(_: &Path, listeners: &Listeners) -> Result<Start, String> {
         listeners.port(Way::SecureWebSocket),
         listeners.socket().display().to_string(),
     );
-    Ok(Start {
-        program: node,
-        arguments: vec![script, settings],
-        environment: Vec::new(),
-        ready: "callmq: ready",
-        servers: 1,
-    })
+    with_settings(settings)
 }
 
-/// The program that runs the script, and the script; with the packages that it needs beside it.
-pub(crate) fn script() -> Result<(PathBuf, String), String> {
+/// How the script is started, if the packages that it needs are beside it. `settings` is its argument, in JSON.
+pub(crate) fn with_settings(settings: String) -> Result<Start, String> {
     let node = program("node", &[]).or_else(|_| program("nodejs", &[]))?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("aedes");
     for package in ["aedes", "aedes-persistence-redis"] {
@@ -48,5 +41,11 @@ pub(crate) fn script() -> Result<(PathBuf, String), String> {
             ));
         }
     }
-    Ok((node, folder.join("server.mjs").display().to_string()))
+    Ok(Start {
+        program: node,
+        arguments: vec![folder.join("server.mjs").display().to_string(), settings],
+        environment: Vec::new(),
+        ready: "callmq: ready",
+        servers: 1,
+    })
 }
