@@ -381,7 +381,7 @@ impl From<DecodeError> for Error {
     }
 }
 
-/// What callbacks commonly meet.
+/// What callbacks and scripts commonly meet.
 macro_rules! from_application_errors {
     ($($source:ty),* $(,)?) => {$(
         impl From<$source> for Error {
@@ -393,6 +393,7 @@ macro_rules! from_application_errors {
 }
 
 from_application_errors!(
+    std::env::VarError,
     std::str::Utf8Error,
     std::string::FromUtf8Error,
     std::str::ParseBoolError,

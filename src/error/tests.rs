@@ -123,6 +123,7 @@ fn what_callbacks_meet_converts_with_a_question_mark() {
     fn text(result: impl FnOnce() -> Result<()>) -> String {
         result().unwrap_err().to_string()
     }
+
     fn other<T>(text: &str) -> Result<T> {
         Err(text)?
     }
@@ -142,6 +143,10 @@ fn what_callbacks_meet_converts_with_a_question_mark() {
         (
             text(|| "x".parse::<f64>().map(drop).map_err(Into::into)),
             "invalid float literal",
+        ),
+        (
+            text(|| Ok(std::env::var("CALLMQ_NOBODY_SETS_THIS").map(drop)?)),
+            "environment variable not found",
         ),
         (text(|| other("plain text")), "plain text"),
         (text(|| Err(String::from("owned text"))?), "owned text"),
