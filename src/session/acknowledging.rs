@@ -14,6 +14,7 @@ impl<T: Track> Session<T> {
     pub(crate) fn acknowledge(&mut self, _now: Instant, ticket: AckTicket) -> Result<()> {
         self.answer(ticket, None)
     }
+
     /// Acknowledges a received message with a reason code and properties (MQTT 5.0).
     ///
     /// # Errors
@@ -45,6 +46,7 @@ impl<T: Track> Session<T> {
         }
         self.answer(ticket, Some(Verdict { reason, properties }))
     }
+
     /// Acknowledges received messages, in one go. Those whose connection has ended are passed over: the server sends
     /// them again.
     pub(crate) fn acknowledge_all(&mut self, tickets: impl Iterator<Item = AckTicket>) {
@@ -66,12 +68,14 @@ impl<T: Track> Session<T> {
         }
         self.put_due_pubacks();
     }
+
     /// The application failed on the message: it is not acknowledged on this connection, and does not hold up the
     /// acknowledgements of later ones. One of QoS 2 is kept: the server does not send it again.
     pub(crate) fn withhold(&mut self, ticket: AckTicket, publish: Publish) {
         self.incoming.withhold(ticket, publish);
         self.put_due_pubacks();
     }
+
     fn answer(&mut self, ticket: AckTicket, verdict: Option<Verdict>) -> Result<()> {
         self.wire.trace = self.settings.trace;
         match self.incoming.acknowledge(ticket) {

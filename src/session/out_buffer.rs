@@ -29,9 +29,11 @@ impl OutBuffer {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
     /// Lets `write` append encoded bytes.
     #[inline]
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -44,6 +46,7 @@ impl OutBuffer {
         debug_assert!(self.tail.len() >= before, "`write` only appends");
         self.len += self.tail.len() - before;
     }
+
     /// Appends bytes without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
@@ -53,6 +56,7 @@ impl OutBuffer {
         self.len += bytes.len();
         self.chunks.push_back(bytes);
     }
+
     /// All of the bytes, if they stand side by side.
     pub(crate) fn as_slice(&self) -> Option<&[u8]> {
         if self.chunks.is_empty() {
@@ -61,6 +65,7 @@ impl OutBuffer {
             None
         }
     }
+
     /// Fills `slices` with what is to be written next, `behind` last of all, and returns how many were filled.
     pub(crate) fn io_slices<'a>(&'a self, behind: &'a [u8], slices: &mut [IoSlice<'a>]) -> usize {
         let tail = self.tail.get(self.tail_written..).unwrap_or_default();
@@ -72,6 +77,7 @@ impl OutBuffer {
         }
         filled
     }
+
     /// Forgets the first `count` bytes: they were written.
     pub(crate) fn advance(&mut self, count: usize) {
         if count >= self.len {
@@ -89,6 +95,7 @@ impl OutBuffer {
         }
         self.tail_written += count;
     }
+
     /// Moves all of `other` behind the bytes of `self`. Where `self` is empty this exchanges the two (so that buffers are reused).
     pub(crate) fn take_from(&mut self, other: &mut OutBuffer) {
         if self.is_empty() {
@@ -102,6 +109,7 @@ impl OutBuffer {
         self.append(|out| out.extend_from_slice(rest));
         other.clear();
     }
+
     pub(crate) fn clear(&mut self) {
         if !self.chunks.is_empty() {
             self.chunks.clear();

@@ -191,7 +191,7 @@ fn run(version: mqtt::ProtocolVersion, taker: Taker, log: bool, piece: usize) ->
         } = message;
         let (properties, payload) = (&message.properties, &message.payload);
         let text = format!("{how}: {topic} {qos} {retain} {dup} {mid} {properties:?} {payload}");
-        sender.send(text).map_err(Error::other)?;
+        sender.send(text)?;
         match (taker, payload.len() % 3) {
             (Taker::Failing, 1) => Err(Error::Timeout),
             (Taker::Failing, 2) => panic!("it fails"),

@@ -253,14 +253,17 @@ impl Track for Tracker {
     fn sent(&self) {
         self.hear(Heard::Sent);
     }
+
     fn acknowledged(&self, reason: ReasonCode, _text: Option<&str>) {
         self.hear(Heard::Acknowledged(reason.value()));
     }
+
     fn granted(&self, reasons: &[ReasonCode]) {
         self.hear(Heard::Granted(
             reasons.iter().map(|reason| reason.value()).collect(),
         ));
     }
+
     fn dropped(&self, why: DropReason) {
         self.hear(Heard::Dropped(why));
     }
@@ -287,21 +290,26 @@ pub(super) fn subscription(filter: &str, qos: u8) -> Subscription {
 pub(super) fn puback(packet_id: u16) -> Packet {
     Packet::PubAck(Ack::new(id(packet_id)))
 }
+
 pub(super) fn pubrec(packet_id: u16) -> Packet {
     Packet::PubRec(Ack::new(id(packet_id)))
 }
+
 pub(super) fn pubrel(packet_id: u16) -> Packet {
     Packet::PubRel(Ack::new(id(packet_id)))
 }
+
 pub(super) fn pubcomp(packet_id: u16) -> Packet {
     Packet::PubComp(Ack::new(id(packet_id)))
 }
+
 pub(super) fn refusing(packet_id: u16, reason: u8) -> Ack {
     Ack {
         reason: ReasonCode::new(reason),
         ..Ack::new(id(packet_id))
     }
 }
+
 pub(super) fn suback(packet_id: u16, codes: &[u8]) -> Packet {
     Packet::SubAck(SubAck {
         packet_id: id(packet_id),
@@ -309,6 +317,7 @@ pub(super) fn suback(packet_id: u16, codes: &[u8]) -> Packet {
         reasons: codes.iter().map(|&code| ReasonCode::sub_ack(code)).collect(),
     })
 }
+
 pub(super) fn unsuback(packet_id: u16) -> Packet {
     Packet::UnsubAck(UnsubAck {
         packet_id: id(packet_id),
