@@ -271,15 +271,11 @@ impl Shared {
     #[inline]
     pub(super) fn publish(self: &Arc<Self>, message: &Outgoing<'_>) -> Result<MessageInfo> {
         let mut core = self.lock();
-        let (quiet, has_room) = (core.is_quiet(), core.has_room());
-        let next = if has_room {
-            core.session.publish_next(message)
-        } else {
-            None
-        };
-        let Some((mid, end)) = next else {
+        if !core.session.takes_next(message) || !core.has_room() {
             return self.publish_any(core, message);
-        };
+        }
+        let quiet = core.is_quiet();
+        let (mid, end) = core.session.publish_next(message);
         let info = MessageInfo::at_position(mid, Arc::clone(&core.line), end);
         if core.is_driven() {
             self.hand_over(core, quiet);

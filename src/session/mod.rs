@@ -328,13 +328,16 @@ impl<T: Track> Session<T> {
 
     // ---- commands ----
 
-    /// Accepts a message of QoS 0 that can leave at once and differs from the one before only in its payload, as most of
-    /// a stream of them: its message id, and where it ends in the output. Its topic need not be checked again. `None`: it
-    /// is one for [`publish`](Self::publish).
+    /// Whether a message of QoS 0 can leave at once and differs from the one before only in the bytes of its payload, as
+    /// most of a stream of them. Its topic need not be checked again.
     #[inline]
-    pub(crate) fn publish_next(&mut self, message: &Outgoing<'_>) -> Option<(u16, u64)> {
-        let is_next = self.takes_at_once(message) && self.wire.has_head_of(message);
-        is_next.then(|| self.send_at_once(message))
+    pub(crate) fn takes_next(&self, message: &Outgoing<'_>) -> bool {
+        self.takes_at_once(message) && self.wire.has_head_of(message)
+    }
+    /// Accepts a message that [`takes_next`](Self::takes_next) allows: its message id, and where it ends in the output.
+    #[inline]
+    pub(crate) fn publish_next(&mut self, message: &Outgoing<'_>) -> (u16, u64) {
+        self.send_at_once(message)
     }
     /// Accepts a message, or refuses it and changes nothing. `track` is called only for a message that cannot be
     /// followed by its position in the output.
