@@ -19,6 +19,7 @@ const ACKS: usize = 1024;
 /// The types of packets that come in runs.
 const PUBLISH: u8 = PacketType::Publish as u8;
 const PUBACK: u8 = PacketType::PubAck as u8;
+const PUBREL: u8 = PacketType::PubRel as u8;
 const PUBCOMP: u8 = PacketType::PubComp as u8;
 
 /// Why the peer's bytes end the connection.
@@ -86,8 +87,19 @@ fn handle_run(
             let limit = limit.min(BATCH);
             core.session.handle_messages(now, input.plain_run(decoder), limit)
         }
+        PUBREL => {
+            let run = std::iter::from_fn(|| match input.next_type() {
+                PUBREL => input.decode_short_ack(decoder),
+                _ => None,
+            });
+            let packet_ids = run.map(|ack| ack.packet_id).take(limit.min(ACKS));
+            Ok(core.session.handle_releases(now, packet_ids))
+        }
         PUBACK..=PUBCOMP => {
-            let run = std::iter::from_fn(|| input.decode_short_ack(decoder));
+            let run = std::iter::from_fn(|| match input.next_type() {
+                PUBREL => None,
+                _ => input.decode_short_ack(decoder),
+            });
             core.session.handle_acks(now, run.take(limit.min(ACKS)))
         }
         _ => Ok(0),

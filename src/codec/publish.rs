@@ -282,6 +282,12 @@ impl ShortAck {
         out.extend_from_slice(&[first, 2, high, low]);
     }
 
+    /// Whether it ends what the server has begun: it may send another message then (MQTT 5.0, section 4.9).
+    #[inline]
+    pub(crate) fn is_answer(self) -> bool {
+        matches!(self.kind, AckKind::PubAck | AckKind::PubComp)
+    }
+
     pub(super) fn into_packet(self) -> Packet {
         self.kind.packet(Ack::new(self.packet_id))
     }

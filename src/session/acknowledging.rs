@@ -49,16 +49,25 @@ impl<T: Track> Session<T> {
 
     /// Acknowledges received messages, in one go. Those whose connection has ended are passed over: the server sends
     /// them again.
-    pub(crate) fn acknowledge_all(&mut self, tickets: impl Iterator<Item = AckTicket>) {
+    pub(crate) fn acknowledge_all(&mut self, mut tickets: impl Iterator<Item = AckTicket>) {
         self.wire.trace = self.settings.trace;
         let may_write = self.may_write();
-        for ticket in tickets {
-            if may_write {
-                if let Some(packet_id) = self.incoming.acknowledge_next(ticket) {
-                    self.wire.put_ack(AckKind::PubAck, packet_id);
-                    continue;
+        loop {
+            let mut other = None;
+            self.wire.put_acks(tickets.by_ref().map_while(|ticket| {
+                let ack = if may_write {
+                    self.incoming.finish(ticket)
+                } else {
+                    None
+                };
+                if ack.is_none() {
+                    other = Some(ticket);
                 }
-            }
+                ack
+            }));
+            let Some(ticket) = other else {
+                break;
+            };
             match self.incoming.acknowledge(ticket) {
                 Acknowledged::PubComp(packet_id) | Acknowledged::TooLate(Some(packet_id)) => {
                     self.complete(packet_id, None);

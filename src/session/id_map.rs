@@ -78,12 +78,12 @@ impl<V> IdMap<V> {
         Some(value)
     }
 
-    /// Removes a value, once `last` has seen it: where it is, for moving a large one costs.
+    /// Removes a value if `last`, which sees it where it is, returns something: moving a large one costs.
     #[inline]
-    pub(super) fn remove_after<R>(&mut self, id: PacketId, last: impl FnOnce(&mut V) -> R) -> Option<R> {
+    pub(super) fn remove_if<R>(&mut self, id: PacketId, last: impl FnOnce(&mut V) -> Option<R>) -> Option<R> {
         let (number, place) = split(id);
         let page = self.pages.get_mut(number)?.as_mut()?;
-        let seen = last(page.values[place].as_mut()?);
+        let seen = last(page.values[place].as_mut()?)?;
         page.values[place] = None;
         page.len -= 1;
         self.len -= 1;
@@ -178,8 +178,9 @@ mod tests {
             assert_eq!(map.remove(id(n)), None);
         }
         for n in [63, 65_535] {
-            assert_eq!(map.remove_after(id(n), |&mut value| value), Some(n));
-            assert_eq!(map.remove_after(id(n), |&mut value| value), None);
+            assert_eq!(map.remove_if(id(n), |_| None::<()>), None);
+            assert_eq!(map.remove_if(id(n), |&mut value| Some(value)), Some(n));
+            assert_eq!(map.remove_if(id(n), |&mut value| Some(value)), None);
         }
         assert_eq!(map.len(), 0);
         assert!(map.pages.iter().all(Option::is_none));

@@ -14,15 +14,17 @@
 //! identifier; the application that fails on a message gives it back.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::id_map::IdMap;
 use super::packet_ids::ALL_IDS;
-use super::packet_store::PacketStore;
+use super::packet_store::{PacketStore, StoredPackets};
 use super::{AckTicket, IncomingLimit};
-use crate::codec::{PacketId, PlainPublish, Properties, ProtocolVersion, Publish, QoS, ReasonCode};
+use crate::codec::{
+    AckKind, PacketId, PlainPackets, PlainPublish, Properties, ProtocolVersion, Publish, QoS, ReasonCode,
+    ShortAck,
+};
 
 /// What is received and not finished.
 #[derive(Debug)]
@@ -57,6 +59,13 @@ pub(super) enum Exceeded {
     Bytes,
 }
 
+/// Where the server has sent a message of QoS 2 that it sends again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentBefore {
+    OnThisConnection,
+    OnAnother,
+}
+
 /// What an acknowledgement is to tell beside success (MQTT 5.0).
 #[derive(Debug)]
 pub(super) struct Verdict {
@@ -86,8 +95,7 @@ struct Stored {
 enum Content {
     /// Its plain packet, in the store. `size` is what it counts against the bound.
     Packet {
-        version: ProtocolVersion,
-        place: Range<usize>,
+        packet: StoredPackets,
         size: usize,
     },
     Publish(Box<Publish>),
@@ -109,9 +117,9 @@ enum Step {
 #[derive(Debug)]
 pub(super) enum Released {
     /// The message goes to the application.
-    Publish(Publish, AckTicket),
-    /// So does that in a plain packet, which [`Incoming::packet`] has until [`Incoming::forget_packet`].
-    Packet(ProtocolVersion, Range<usize>, AckTicket),
+    Publish(Box<Publish>, AckTicket),
+    /// So does that in a plain packet, which [`Incoming::take_packets`] takes out, before another message is kept.
+    Packet(StoredPackets, AckTicket),
     /// PUBCOMP is due.
     Complete,
     /// The application has the message and has not answered yet.
@@ -194,58 +202,52 @@ impl Incoming {
         Some(ticket)
     }
 
-    /// Whether the server has sent this message of QoS 2 on the present connection.
-    pub(super) fn came_on_this_connection(&mut self, packet_id: PacketId) -> bool {
-        let connection = self.connection;
-        let stored = self.exactly_once.get_mut(packet_id);
-        stored.is_some_and(|stored| stored.connection == connection)
+    /// A message of QoS 2 arrived: whether it is here already.
+    #[inline]
+    pub(super) fn sent_before(&mut self, packet_id: PacketId) -> Option<SentBefore> {
+        let stored = self.exactly_once.get_mut(packet_id)?;
+        let before = std::mem::replace(&mut stored.connection, self.connection);
+        Some(if before == self.connection {
+            SentBefore::OnThisConnection
+        } else {
+            SentBefore::OnAnother
+        })
     }
 
-    /// A message of QoS 2 arrived. Until PUBREL, one with the same identifier is the same message [MQTT-4.3.3-2]
-    /// (5.0: [MQTT-4.3.3-10]).
-    pub(super) fn receive_publish(
+    /// Keeps a message of QoS 2 that was not sent before.
+    pub(super) fn keep_publish(
         &mut self,
         packet_id: PacketId,
         mut publish: Publish,
         limit: IncomingLimit,
     ) -> Result<(), Exceeded> {
-        if !self.is_repeated(packet_id) {
-            self.kept.add_within(publish.size(), limit)?;
-            // A slice would hold the whole buffer that was read into, which may be many times as large.
-            publish.payload = Bytes::copy_from_slice(&publish.payload);
-            self.keep(packet_id, Content::Publish(Box::new(publish)));
-        }
+        self.kept.add_within(publish.size(), limit)?;
+        // A slice would hold the whole buffer that was read into, which may be many times as large.
+        publish.payload = Bytes::copy_from_slice(&publish.payload);
+        self.keep(packet_id, Content::Publish(Box::new(publish)));
         Ok(())
     }
 
-    /// As [`receive_publish`](Self::receive_publish), for a plain packet.
+    /// As [`keep_publish`](Self::keep_publish), for a plain packet.
     #[inline]
-    pub(super) fn receive_packet(
+    pub(super) fn keep_packet(
         &mut self,
         packet_id: PacketId,
         version: ProtocolVersion,
         packet: &PlainPublish<'_>,
         limit: IncomingLimit,
     ) -> Result<(), Exceeded> {
-        if !self.is_repeated(packet_id) {
-            let size = packet.topic.len() + packet.payload().len();
-            self.kept.add_within(size, limit)?;
-            if self.packets.has_wide_gaps() {
-                self.close_gaps();
-            }
-            let place = self.packets.put(packet.bytes);
-            self.keep(packet_id, Content::Packet { version, place, size });
+        let size = packet.topic.len() + packet.payload().len();
+        self.kept.add_within(size, limit)?;
+        if self.packets.has_wide_gaps() {
+            self.close_gaps();
         }
+        let packet = self.packets.put(version, packet.bytes);
+        self.keep(packet_id, Content::Packet { packet, size });
         Ok(())
     }
 
-    /// Whether the message of QoS 2 is here already.
-    fn is_repeated(&mut self, packet_id: PacketId) -> bool {
-        let connection = self.connection;
-        let stored = self.exactly_once.get_mut(packet_id);
-        stored.map(|stored| stored.connection = connection).is_some()
-    }
-
+    #[inline]
     fn keep(&mut self, packet_id: PacketId, content: Content) {
         let stored = Stored {
             connection: self.connection,
@@ -259,22 +261,19 @@ impl Incoming {
     fn close_gaps(&mut self) {
         let mut dense = PacketStore::default();
         for (_, stored) in self.exactly_once.iter_mut() {
-            if let Some(Content::Packet { place, .. }) = &mut stored.message {
-                *place = dense.put(self.packets.get(place.clone()));
+            if let Some(Content::Packet { packet, .. }) = &mut stored.message {
+                dense.put_from(&self.packets, packet);
             }
         }
         self.packets = dense;
     }
 
-    /// A packet that was released.
-    pub(super) fn packet(&self, place: Range<usize>) -> &[u8] {
-        self.packets.get(place)
+    /// Packets that were released, so many.
+    pub(super) fn take_packets(&mut self, released: &StoredPackets, count: usize) -> PlainPackets {
+        self.packets.take(released, count)
     }
 
-    pub(super) fn forget_packet(&mut self, place: Range<usize>) {
-        self.packets.remove(place);
-    }
-
+    #[inline]
     pub(super) fn handle_pubrel(&mut self, packet_id: PacketId) -> Released {
         let sequence = self.next_sequence;
         let ticket = AckTicket {
@@ -297,8 +296,8 @@ impl Incoming {
                         released: true,
                     };
                     return match content {
-                        Content::Packet { version, place, .. } => Released::Packet(version, place, ticket),
-                        Content::Publish(publish) => Released::Publish(*publish, ticket),
+                        Content::Packet { packet, .. } => Released::Packet(packet, ticket),
+                        Content::Publish(publish) => Released::Publish(publish, ticket),
                     };
                 }
             }
@@ -359,8 +358,8 @@ impl Incoming {
         let stored = self.exactly_once.remove(packet_id);
         if let Some(content) = stored.and_then(|stored| stored.message) {
             self.kept.remove(content.size());
-            if let Content::Packet { place, .. } = content {
-                self.packets.remove(place);
+            if let Content::Packet { packet, .. } = content {
+                self.packets.remove(&packet);
             }
         }
     }
@@ -388,19 +387,36 @@ impl Incoming {
         }
     }
 
-    /// As [`acknowledge`](Self::acknowledge), if that is the next message of QoS 1 to acknowledge, as it mostly is.
+    /// The application is done with a message whose acknowledgement may leave at once, as most may: which one that is.
+    /// The message is forgotten. `None`: it is another one, see [`acknowledge`](Self::acknowledge).
     #[inline]
-    pub(super) fn acknowledge_next(&mut self, ticket: AckTicket) -> Option<PacketId> {
+    pub(super) fn finish(&mut self, ticket: AckTicket) -> Option<ShortAck> {
+        if ticket.connection != self.connection {
+            return None;
+        }
+        if ticket.qos == QoS::ExactlyOnce {
+            let released = Step::Delivered {
+                sequence: ticket.sequence,
+                released: true,
+            };
+            let packet_id = PacketId::new(ticket.packet_id)?;
+            self.exactly_once
+                .remove_if(packet_id, |stored| (stored.step == released).then_some(()))?;
+            return Some(ShortAck {
+                kind: AckKind::PubComp,
+                packet_id,
+            });
+        }
         let &(packet_id, answer) = self.unacknowledged.front()?;
-        let is_next = ticket.sequence == self.first
-            && ticket.qos == QoS::AtLeastOnce
-            && ticket.connection == self.connection;
-        if !is_next || answer != Answer::None {
+        if ticket.sequence != self.first || answer != Answer::None {
             return None;
         }
         self.unacknowledged.pop_front();
         self.first += 1;
-        Some(packet_id)
+        Some(ShortAck {
+            kind: AckKind::PubAck,
+            packet_id,
+        })
     }
 
     /// The application has more to say about the message that it has just acknowledged.

@@ -167,9 +167,9 @@ impl<T> InFlight<T> {
     /// The exchange has ended: the message goes, after `last` has seen it.
     #[inline]
     pub(super) fn finish(&mut self, id: PacketId, last: impl FnOnce(&mut Slot<T>)) {
-        let counted = self.slots.remove_after(id, |slot| {
+        let counted = self.slots.remove_if(id, |slot| {
             last(slot);
-            slot.step != Step::Waiting
+            Some(slot.step != Step::Waiting)
         });
         if counted == Some(true) {
             self.occupied = self.occupied.saturating_sub(1);

@@ -1,10 +1,19 @@
 //! Packets from the server.
 
-use super::incoming::{Exceeded, Incoming, Released};
+use super::incoming::{Exceeded, Incoming, Released, SentBefore};
 use super::outgoing::Acked;
+use super::packet_store::StoredPackets;
 use super::subscriptions::Answered;
 use super::*;
 use crate::codec::{Ack, AckKind, ConnAck, Disconnect, ProtocolVersion, Publish, SubAck, UnsubAck};
+
+/// Messages of QoS 2 that go to the application together.
+struct ReleasedTogether {
+    packets: StoredPackets,
+    count: usize,
+    /// Of the first of them.
+    ticket: AckTicket,
+}
 
 impl<T: Track> Session<T> {
     pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
@@ -230,7 +239,7 @@ impl<T: Track> Session<T> {
             (QoS::AtLeastOnce, Some(packet_id)) => Some(self.receive_at_least_once(packet_id)?),
             (QoS::ExactlyOnce, Some(packet_id)) => {
                 return self.receive_exactly_once(packet_id, |incoming, limit| {
-                    incoming.receive_publish(packet_id, publish, limit)
+                    incoming.keep_publish(packet_id, publish, limit)
                 });
             }
             _ => None,
@@ -254,10 +263,14 @@ impl<T: Track> Session<T> {
         packet_id: PacketId,
         keep: impl FnOnce(&mut Incoming, IncomingLimit) -> Result<(), Exceeded>,
     ) -> Result<(), DecodeError> {
-        if !self.incoming.came_on_this_connection(packet_id) {
+        let sent_before = self.incoming.sent_before(packet_id);
+        if sent_before != Some(SentBefore::OnThisConnection) {
             self.count_unanswered()?;
         }
-        keep(&mut self.incoming, self.settings.incoming_limit).map_err(too_much)?;
+        // Until PUBREL one with the same identifier is the same message [MQTT-4.3.3-2] (5.0: [MQTT-4.3.3-10]).
+        if sent_before.is_none() {
+            keep(&mut self.incoming, self.settings.incoming_limit).map_err(too_much)?;
+        }
         // For each PUBLISH, also a repeated one, in the order of receipt [MQTT-4.3.3-2, MQTT-4.6.0-3].
         self.put_ack(AckKind::PubRec, packet_id);
         Ok(())
@@ -282,19 +295,47 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
-    fn receive_pubrel(&mut self, packet_id: PacketId) {
-        match self.incoming.handle_pubrel(packet_id) {
-            Released::Publish(publish, ticket) => self.deliver(publish, Some(ticket)),
-            Released::Packet(version, place, ticket) => {
-                self.wire.counters.messages_received[QoS::ExactlyOnce as usize] += 1;
-                let packet = self.incoming.packet(place.clone());
-                self.wire.release(version, packet, ticket);
-                self.incoming.forget_packet(place);
+    /// PUBREL for one message after the other. Those that were kept in packets side by side go to the application together.
+    #[inline]
+    pub(super) fn receive_pubrels(&mut self, packet_ids: impl Iterator<Item = PacketId>) {
+        let mut together: Option<ReleasedTogether> = None;
+        for packet_id in packet_ids {
+            match self.incoming.handle_pubrel(packet_id) {
+                Released::Packet(packet, ticket) => match &mut together {
+                    Some(released) if released.packets.adjoins(&packet) => {
+                        released.packets.extend(&packet);
+                        released.count += 1;
+                    }
+                    _ => self.deliver_packets(together.replace(ReleasedTogether {
+                        packets: packet,
+                        count: 1,
+                        ticket,
+                    })),
+                },
+                Released::Publish(publish, ticket) => {
+                    self.deliver_packets(together.take());
+                    self.deliver(*publish, Some(ticket));
+                }
+                // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2]. And also
+                // where the server says that it does not know the message (0x92): PUBCOMP ends the exchange, it has no
+                // answer.
+                Released::Complete => self.put_ack(AckKind::PubComp, packet_id),
+                Released::Pending => {}
             }
-            // Also where the identifier is not known: the server has not seen our PUBCOMP [MQTT-4.3.3-2]. And also where
-            // the server says that it does not know the message (0x92): PUBCOMP ends the exchange, it has no answer.
-            Released::Complete => self.put_ack(AckKind::PubComp, packet_id),
-            Released::Pending => {}
+        }
+        self.deliver_packets(together);
+    }
+
+    fn deliver_packets(&mut self, released: Option<ReleasedTogether>) {
+        if let Some(ReleasedTogether {
+            packets,
+            count,
+            ticket,
+        }) = released
+        {
+            self.wire.counters.messages_received[QoS::ExactlyOnce as usize] += count as u64;
+            let packets = self.incoming.take_packets(&packets, count);
+            self.wire.emit(Event::Messages(ReceivedRun::new(packets, ticket)));
         }
     }
 
@@ -308,7 +349,6 @@ impl<T: Track> Session<T> {
 
     fn receive_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), DecodeError> {
         self.apply_ack(kind, ack.packet_id, ack.reason, ack.properties)?;
-        self.wire.emit_released();
         // The message that is finished has made room for others.
         self.pull();
         Ok(())
@@ -327,7 +367,7 @@ impl<T: Track> Session<T> {
             AckKind::PubRec => self.in_flight.handle_pubrec(packet_id, reason.is_failure()),
             AckKind::PubComp => self.in_flight.handle_pubcomp(packet_id),
             AckKind::PubRel => {
-                self.receive_pubrel(packet_id);
+                self.receive_pubrels(std::iter::once(packet_id));
                 return Ok(());
             }
         };

@@ -54,16 +54,15 @@ impl<T: Track> Session<T> {
             count += 1;
             self.wire.counters.packets_received += 1;
             if let Some(packet_id) = packet.packet_id {
-                let kept = |incoming: &mut Incoming, limit| {
-                    incoming.receive_packet(packet_id, version, &packet, limit)
-                };
+                let kept =
+                    |incoming: &mut Incoming, limit| incoming.keep_packet(packet_id, version, &packet, limit);
                 self.receive_exactly_once(packet_id, kept)?;
             }
         }
         Ok(count)
     }
 
-    /// A run of acknowledgements in their shortest form, as most are. What they make room for follows behind the last.
+    /// A run of acknowledgements of what we sent, in their shortest form, as most are. What they make room for follows behind the last.
     /// Returns how many were taken: none where each packet has to be looked at.
     ///
     /// # Errors
@@ -87,12 +86,26 @@ impl<T: Track> Session<T> {
                 }
             }
         }
-        self.wire.emit_released();
         refused?;
         if count > 0 {
             self.pull();
         }
         Ok(count)
+    }
+
+    /// A run of PUBREL in their shortest form. Returns how many were taken: none where each packet has to be looked at.
+    #[inline]
+    pub(crate) fn handle_releases(
+        &mut self,
+        now: Instant,
+        packet_ids: impl Iterator<Item = PacketId>,
+    ) -> usize {
+        let mut count = 0;
+        if self.takes_runs(now) {
+            self.receive_pubrels(packet_ids.inspect(|_| count += 1));
+            self.wire.counters.packets_received += count as u64;
+        }
+        count
     }
 
     /// Whether packets that come in a run need no closer look: there is a connection, and none of them is logged.

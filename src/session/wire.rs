@@ -9,10 +9,10 @@ use super::limits::Limits;
 use super::message::{Message, Payload};
 use super::out_buffer::SHARED_PAYLOAD_MIN;
 use super::topic_aliases::Sent;
-use super::{AckTicket, Counters, Event, OutBuffer, Outgoing, ReceivedRun, Trace};
+use super::{Counters, Event, OutBuffer, Outgoing, Trace};
 use crate::codec::{
-    Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, PlainPackets, Properties, ProtocolVersion,
-    PublishHead, QoS, ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
+    Ack, AckKind, MAX_REMAINING_LENGTH, Packet, PacketId, Properties, ProtocolVersion, PublishHead, QoS,
+    ShortAck, encode_publish_head, publish_packet_len, put_plain_publish,
 };
 use crate::error::{DropReason, Error, Result, ServerLimit};
 use crate::topic::TopicName;
@@ -36,22 +36,7 @@ pub(super) struct Wire {
     /// PUBLISH packets of QoS 1 and 2 that the server has sent on this connection and that we have not answered: as the
     /// server counts them (MQTT 5.0, section 4.9).
     pub(super) unanswered: u32,
-    /// Messages of QoS 2 whose PUBREL came, which go to the application together.
-    released: Option<ReleasedPackets>,
 }
-
-/// See [`Wire::release`].
-#[derive(Debug)]
-struct ReleasedPackets {
-    version: ProtocolVersion,
-    bytes: Vec<u8>,
-    count: usize,
-    /// Of the first of them.
-    ticket: AckTicket,
-}
-
-/// Who keeps a message keeps those that were released together with it: these are not many more bytes.
-const RELEASED_TOGETHER: usize = 32 * 1024;
 
 /// A PUBLISH packet to be encoded.
 #[derive(Debug)]
@@ -161,41 +146,11 @@ impl Wire {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
-        self.emit_released();
         self.events.push_back(event);
-    }
-
-    /// The message in a plain packet goes to the application, with those that are released after it: at the latest
-    /// [`emit_released`](Self::emit_released) makes an event of them.
-    #[inline]
-    pub(super) fn release(&mut self, version: ProtocolVersion, packet: &[u8], ticket: AckTicket) {
-        let full = |run: &ReleasedPackets| run.version != version || run.bytes.len() >= RELEASED_TOGETHER;
-        if self.released.as_ref().is_some_and(full) {
-            self.emit_released();
-        }
-        let run = self.released.get_or_insert_with(|| ReleasedPackets {
-            version,
-            bytes: Vec::new(),
-            count: 0,
-            ticket,
-        });
-        run.bytes.extend_from_slice(packet);
-        run.count += 1;
-    }
-
-    /// Hands out what is released.
-    #[inline]
-    pub(super) fn emit_released(&mut self) {
-        if let Some(run) = self.released.take() {
-            let packets = PlainPackets::new(run.version, run.bytes.into(), run.count);
-            self.events
-                .push_back(Event::Messages(ReceivedRun::new(packets, run.ticket)));
-        }
     }
 
     /// A message ends unsent; many in a row are one event.
     pub(super) fn emit_dropped(&mut self, why: DropReason) {
-        self.emit_released();
         match self.events.back_mut() {
             Some(Event::Dropped { count, why: last }) if *last == why => *count += 1,
             _ => self.emit(Event::Dropped { count: 1, why }),
@@ -240,16 +195,14 @@ impl Wire {
             Packet::PubRec(ack) => ack.reason.is_failure(),
             _ => false,
         };
-        if answers {
-            self.answered();
-        }
+        self.answered(answers.into());
         Ok(())
     }
 
-    /// A message of QoS 1 or 2 is acknowledged: the server may send another one.
-    fn answered(&mut self) {
+    /// So many messages of QoS 1 or 2 are acknowledged: the server may send as many others.
+    fn answered(&mut self, count: u32) {
         // Also one for a message of an earlier connection gives the server room, up to its maximum (section 4.9).
-        self.unanswered = self.unanswered.saturating_sub(1);
+        self.unanswered = self.unanswered.saturating_sub(count);
     }
 
     /// The packet as the server takes it: where it would be too large, an acknowledgement, DISCONNECT or AUTH goes
@@ -405,14 +358,25 @@ impl Wire {
     /// An acknowledgement in its shortest form, which says success.
     #[inline]
     pub(super) fn put_ack(&mut self, kind: AckKind, packet_id: PacketId) {
+        self.put_acks(std::iter::once(ShortAck { kind, packet_id }));
+    }
+
+    /// Acknowledgements in their shortest form.
+    #[inline]
+    pub(super) fn put_acks(&mut self, acks: impl Iterator<Item = ShortAck>) {
         if self.trace {
-            return self.put_whole_ack(kind, Ack::new(packet_id));
+            return acks.for_each(|ack| self.put_whole_ack(ack.kind, Ack::new(ack.packet_id)));
         }
-        self.append(|out| ShortAck { kind, packet_id }.write(out));
-        self.counters.packets_sent += 1;
-        if matches!(kind, AckKind::PubAck | AckKind::PubComp) {
-            self.answered();
-        }
+        let (mut count, mut answers) = (0, 0);
+        self.append(|out| {
+            for ack in acks {
+                ack.write(out);
+                count += 1;
+                answers += u32::from(ack.is_answer());
+            }
+        });
+        self.counters.packets_sent += count;
+        self.answered(answers);
     }
 
     /// An acknowledgement with what the application says, if it says more than success.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::support::*;
-use crate::codec::{AckKind, Decoder, ProtocolVersion, ShortAck};
+use crate::codec::{Decoder, ProtocolVersion};
 use crate::session::*;
 
 /// What came over one connection.
@@ -84,11 +84,11 @@ fn messages_are_handed_out_and_acknowledged_together() {
 
 /// PUBREL for each of them.
 fn release(bench: &mut Bench, packet_ids: impl Iterator<Item = u16>) {
-    let acks = packet_ids.map(|packet_id| ShortAck {
-        kind: AckKind::PubRel,
-        packet_id: id(packet_id),
-    });
-    bench.session.handle_acks(bench.now, acks).unwrap();
+    let count = packet_ids.size_hint().0;
+    assert_eq!(
+        bench.session.handle_releases(bench.now, packet_ids.map(id)),
+        count
+    );
 }
 
 #[test]
