@@ -45,16 +45,19 @@ impl Acks {
         self.len() >= ROOM
     }
 
-    /// Notes a message; there must be room. Only the driver does this.
-    pub(super) fn push(&self, ticket: AckTicket) {
+    /// Notes a message, and returns how many there are now; there must be room. Only the driver does this.
+    #[inline]
+    pub(super) fn push(&self, ticket: AckTicket) -> usize {
         let count = self.count.load(Ordering::Relaxed);
-        if let Some(place) = self.tickets.get_or_init(empty).get(count) {
-            for (place, word) in place.iter().zip(ticket.to_words()) {
-                place.store(word, Ordering::Relaxed);
-            }
-            // Whoever sees the count sees the ticket.
-            self.count.store(count + 1, Ordering::Release);
+        let Some(place) = self.tickets.get_or_init(empty).get(count) else {
+            return count;
+        };
+        for (place, word) in place.iter().zip(ticket.to_words()) {
+            place.store(word, Ordering::Relaxed);
         }
+        // Whoever sees the count sees the ticket.
+        self.count.store(count + 1, Ordering::Release);
+        count + 1
     }
 
     /// What is noted.
@@ -84,6 +87,7 @@ impl Shared {
     }
 
     /// A message is noted, and another callback is about to run.
+    #[inline]
     pub(super) fn watch_acks(&self) {
         let watched = &self.acks.watched;
         if !watched.load(Ordering::Relaxed) && !watched.swap(true, Ordering::AcqRel) {
@@ -134,7 +138,7 @@ mod tests {
         for (count, ticket) in noted.iter().enumerate() {
             assert_eq!((acks.len(), acks.is_full()), (count, false));
             assert_eq!(AckTicket::from_words(ticket.to_words()), *ticket);
-            acks.push(*ticket);
+            assert_eq!(acks.push(*ticket), count + 1);
         }
         assert!(acks.is_full());
         assert_eq!(acks.tickets().collect::<Vec<_>>(), noted);

@@ -106,11 +106,11 @@ impl<F: ?Sized> Slot<F> {
 
     fn take(&self, mut kept: MutexGuard<'_, Option<Box<F>>>) -> Option<Held<'_, F>> {
         let closure = Some(kept.take()?);
-        Some(Held {
+        let origin = Origin {
             slot: self,
-            closure,
             generation: self.generation.load(Ordering::Relaxed),
-        })
+        };
+        Some(Held { origin, closure })
     }
 
     /// As [`run`](Self::run), for a closure that any thread may have to run: after the one that runs it now.
@@ -210,12 +210,38 @@ thread_local! {
 
 /// A closure taken out of its slot. Goes back when this is dropped, unless the slot was given another one meanwhile.
 pub(crate) struct Held<'a, F: ?Sized> {
-    slot: &'a Slot<F>,
+    origin: Origin<'a, F>,
     closure: Option<Box<F>>,
+}
+
+/// Where a closure was taken out.
+pub(crate) struct Origin<'a, F: ?Sized> {
+    slot: &'a Slot<F>,
     generation: u64,
 }
 
-impl<F: ?Sized> Held<'_, F> {
+impl<F: ?Sized> Clone for Origin<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: ?Sized> Copy for Origin<'_, F> {}
+
+impl<F: ?Sized> Origin<'_, F> {
+    /// Whether the slot was not given another closure meanwhile.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.slot.generation.load(Ordering::Acquire) == self.generation
+    }
+}
+
+impl<'a, F: ?Sized> Held<'a, F> {
+    /// For one who runs the closure and looks meanwhile whether it is still the slot's.
+    pub(crate) fn origin(&self) -> Origin<'a, F> {
+        self.origin
+    }
+
     /// Runs the closure. `name` is the callback's, for the error.
     #[inline]
     pub(crate) fn run<T>(&mut self, name: &'static str, call: impl FnOnce(&mut F) -> Result<T>) -> Result<T> {
@@ -225,10 +251,10 @@ impl<F: ?Sized> Held<'_, F> {
         guarded(name, || call(closure))
     }
 
-    /// Whether the slot was not given another closure meanwhile.
+    /// See [`Origin::is_current`].
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.slot.generation.load(Ordering::Acquire) == self.generation
+        self.origin.is_current()
     }
 }
 
@@ -237,13 +263,13 @@ impl<F: ?Sized> Drop for Held<'_, F> {
         let Some(closure) = self.closure.take() else {
             return;
         };
-        let mut kept = self.slot.kept();
+        let mut kept = self.origin.slot.kept();
         if self.is_current() {
             *kept = Some(closure);
-            let awaited = self.slot.awaited.swap(false, Ordering::Relaxed);
+            let awaited = self.origin.slot.awaited.swap(false, Ordering::Relaxed);
             drop(kept);
             if awaited {
-                self.slot.back.notify_all();
+                self.origin.slot.back.notify_all();
             }
         } else {
             drop(kept);

@@ -10,14 +10,14 @@ use super::driver::Driver;
 use super::shared::{Core, Phase, Shared};
 use super::slow_callbacks::Watch;
 use super::{Client, Message, log_lines, logging};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::session::{AckTicket, Event};
 
 /// Acknowledgements of one batch leave together, unless the callbacks take longer than this.
 const ACK_DELAY: Duration = Duration::from_millis(1);
 
-/// The clock is read once for so many acknowledgements, while that finds the callbacks to be fast.
-const ACKS_PER_LOOK: usize = 16;
+/// Where callbacks are fast the clock is not read before there are so many acknowledgements.
+const ACKS_UNSEEN: usize = 16;
 
 /// A message that one or more channels have no room for.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ pub(super) struct Waiting {
 }
 
 impl Shared {
-    /// Hands out the messages that come next. Those for `on_message` alone, which are most of them, find its closure at
-    /// hand. Returns how many there were.
+    /// Hands out the messages that come next. Returns how many there were.
     ///
     /// Not part of the caller's stack frame: a client that waits for messages needs no room for one.
     #[inline(never)]
@@ -39,47 +38,66 @@ impl Shared {
         driver: &mut Driver,
         watch: &mut Watch,
     ) -> u32 {
-        let callbacks = &self.callbacks;
-        let mut on_message = None;
         let mut count = 0;
         let mut message = Message::empty(driver.acknowledged);
         while self.next_message(driver, &mut message) {
             count += 1;
-            if !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() || self.requests.is_active() {
-                // The closure goes back before another one may run, which may set or clear it.
-                drop(on_message.take());
+            if self.has_other_takers() {
                 self.deliver_message(client, driver, watch, &message);
-                if driver.waiting.is_some() || self.must_leave() {
-                    return count;
+            } else if let Some(on_message) = self.callbacks.message.hold() {
+                let run = self.run_on_message(on_message, client, driver, watch, &mut message, &mut count);
+                if run.is_err() {
+                    self.keep_failure(run);
+                    if !self.withhold(&message) {
+                        self.handed_out(driver, message.ticket);
+                    }
                 }
-                continue;
-            }
-            if on_message
-                .as_ref()
-                .is_none_or(|held: &Held<'_, OnMessage>| !held.is_current())
-            {
-                drop(on_message.take());
-                on_message = callbacks.message.hold();
-            }
-            let run = match &mut on_message {
-                Some(on_message) => {
-                    watch.enter(self, "on_message");
-                    on_message.run("on_message", |f| f(client, &message))
-                }
-                None => Ok(()),
-            };
-            let withheld = run.is_err() && {
-                self.keep_failure(run);
-                self.withhold(&message)
-            };
-            if !withheld {
+            } else {
                 self.handed_out(driver, message.ticket);
             }
-            if self.must_leave() {
-                return count;
+            if driver.waiting.is_some() || self.must_leave() {
+                break;
             }
         }
         count
+    }
+
+    /// Whether messages may go to somebody else than `on_message`.
+    #[inline]
+    fn has_other_takers(&self) -> bool {
+        let callbacks = &self.callbacks;
+        !callbacks.filters.is_empty() || !callbacks.receivers.is_empty() || self.requests.is_active()
+    }
+
+    /// Gives `message` to `on_message`, and those that come next as long as they go to it alone, as most do: so the closure
+    /// is at hand, and guarded once for all of them. Counts those after the first. If it fails, `message` is the one that it
+    /// failed on.
+    #[inline]
+    fn run_on_message(
+        &self,
+        mut on_message: Held<'_, OnMessage>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        message: &mut Message,
+        count: &mut u32,
+    ) -> Result<()> {
+        let origin = on_message.origin();
+        on_message.run("on_message", |f| {
+            loop {
+                watch.enter(self, "on_message");
+                f(client, message)?;
+                self.handed_out(driver, message.ticket);
+                // The closure goes back before another one may run, which may set or clear it.
+                if self.must_leave() || self.has_other_takers() || !origin.is_current() {
+                    return Ok(());
+                }
+                if !self.next_message(driver, message) {
+                    return Ok(());
+                }
+                *count += 1;
+            }
+        })
     }
 
     /// Puts what comes next into `message`, if it is a message.
@@ -190,24 +208,29 @@ impl Shared {
     }
 
     /// Acknowledges the message, with others or by itself.
+    #[inline]
     fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
         if self.acks.is_full() {
             self.acknowledge(driver);
         }
-        self.acks.push(ticket);
-        // The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order.
-        let count = self.acks.len();
-        let late = count >= driver.acks_unseen && {
-            let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
-            driver.acks_unseen = if late { 1 } else { count + ACKS_PER_LOOK };
-            late
-        };
-        if late || driver.prompt_acks {
+        let count = self.acks.push(ticket);
+        let look = count >= driver.acks_unseen || driver.prompt_acks;
+        if look && self.acks_are_due(driver, count) {
             self.acknowledge(driver);
             drop(self.flush(self.lock()));
         } else if !driver.batch.is_empty() || driver.plain > 0 {
             self.watch_acks();
         }
+    }
+
+    /// Whether the `count` acknowledgements are to leave now. The sender is not kept waiting behind slow callbacks, nor where
+    /// each packet is logged in its order.
+    #[inline(never)]
+    fn acks_are_due(&self, driver: &mut Driver, count: usize) -> bool {
+        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+        // While callbacks take as long as they did, the delay is at most twice as long then.
+        driver.acks_unseen = if late { 1 } else { 2 * count };
+        late || driver.prompt_acks
     }
 
     /// Puts the message into each channel of `messages`; gives back those that had no room.
@@ -273,7 +296,7 @@ impl Shared {
         }
         let now = self.now();
         driver.acknowledged = now;
-        driver.acks_unseen = driver.acks_unseen.min(ACKS_PER_LOOK);
+        driver.acks_unseen = driver.acks_unseen.min(ACKS_UNSEEN);
         let mut core = self.lock();
         self.put_acks(&mut core);
         self.acks.clear();
