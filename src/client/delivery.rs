@@ -83,9 +83,9 @@ impl Shared {
         count: &mut u32,
     ) -> Result<()> {
         let origin = on_message.origin();
+        watch.enter(self, "on_message");
         on_message.run("on_message", |f| {
             loop {
-                watch.enter(self, "on_message");
                 f(client, message)?;
                 self.handed_out(driver, message.ticket);
                 // The closure goes back before another one may run, which may set or clear it.
@@ -96,6 +96,7 @@ impl Shared {
                     return Ok(());
                 }
                 *count += 1;
+                watch.go_on(self);
             }
         })
     }
@@ -200,7 +201,7 @@ impl Shared {
     }
 
     /// The message is with everybody who gets it: it is acknowledged, unless the application does that.
-    #[inline]
+    #[inline(always)]
     fn handed_out(&self, driver: &mut Driver, ticket: Option<AckTicket>) {
         if let Some(ticket) = ticket.filter(|_| !driver.manual_ack) {
             self.done_with(driver, ticket);
@@ -208,29 +209,35 @@ impl Shared {
     }
 
     /// Acknowledges the message, with others or by itself.
-    #[inline]
+    #[inline(always)]
     fn done_with(&self, driver: &mut Driver, ticket: AckTicket) {
         if self.acks.is_full() {
             self.acknowledge(driver);
         }
         let count = self.acks.push(ticket);
-        let look = count >= driver.acks_unseen || driver.prompt_acks;
-        if look && self.acks_are_due(driver, count) {
-            self.acknowledge(driver);
-            drop(self.flush(self.lock()));
-        } else if !driver.batch.is_empty() || driver.plain > 0 {
+        if count >= driver.acks_unseen && self.acknowledge_if_late(driver, count) {
+            return;
+        }
+        if !driver.batch.is_empty() || driver.plain > 0 {
             self.watch_acks();
         }
     }
 
-    /// Whether the `count` acknowledgements are to leave now. The sender is not kept waiting behind slow callbacks, nor where
-    /// each packet is logged in its order.
+    /// The sender is not kept waiting behind slow callbacks, nor where each packet is logged in its order: then the `count`
+    /// messages are acknowledged now. Returns whether they are.
     #[inline(never)]
-    fn acks_are_due(&self, driver: &mut Driver, count: usize) -> bool {
-        let late = self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
-        // While callbacks take as long as they did, the delay is at most twice as long then.
-        driver.acks_unseen = if late { 1 } else { 2 * count };
-        late || driver.prompt_acks
+    fn acknowledge_if_late(&self, driver: &mut Driver, count: usize) -> bool {
+        let late =
+            driver.prompt_acks || self.now().saturating_duration_since(driver.acknowledged) > ACK_DELAY;
+        if late {
+            driver.acks_unseen = 1;
+            self.acknowledge(driver);
+            drop(self.flush(self.lock()));
+        } else {
+            // If callbacks go on to take as long as they did, the delay is at most twice as long then.
+            driver.acks_unseen = 2 * count;
+        }
+        late
     }
 
     /// Puts the message into each channel of `messages`; gives back those that had no room.
@@ -290,6 +297,7 @@ impl Shared {
     }
 
     /// Acknowledges the messages that were handed out, in one go.
+    #[inline(never)]
     pub(super) fn acknowledge(&self, driver: &mut Driver) {
         if self.acks.len() == 0 {
             return;

@@ -367,6 +367,9 @@ impl Shared {
         if driver.undecoded {
             driver.acknowledged = now;
             driver.prompt_acks = core.session.settings.trace;
+            if driver.prompt_acks {
+                driver.acks_unseen = 1;
+            }
             driver.manual_ack = core.manual_ack;
             // One packet at a time where each is logged, so that the lines come in the order of a slow reader.
             let limit = if core.session.settings.trace { 1 } else { limit };

@@ -31,9 +31,18 @@ impl Watch {
     #[inline]
     pub(super) fn enter(&mut self, shared: &Shared, name: &'static str) {
         // The same place of the source, if not always the same text: a look too many does no harm.
-        if !std::ptr::eq(name, self.name) || self.calls >= CALLS_PER_LOOK {
+        if !std::ptr::eq(name, self.name) {
             self.look(shared);
             self.name = name;
+        }
+        self.go_on(shared);
+    }
+
+    /// The same callback is about to run once more.
+    #[inline]
+    pub(super) fn go_on(&mut self, shared: &Shared) {
+        if self.calls >= CALLS_PER_LOOK {
+            self.look(shared);
         }
         self.calls += 1;
     }

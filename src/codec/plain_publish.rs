@@ -27,52 +27,54 @@ impl<'a> PlainPublish<'a> {
     /// Recognises the packet at the front of `input`. Whether it has a Topic Name is left to the caller.
     #[inline(always)]
     pub(super) fn find(version: ProtocolVersion, max_packet_size: usize, input: &'a [u8]) -> Option<Self> {
-        let (&[first, length], rest) = input.split_first_chunk()?;
+        let &[first, length, ..] = input else {
+            return None;
+        };
         if first >> 4 != PacketType::Publish as u8 {
             return None;
         }
-        let (remaining_length, rest) = if length < 0x80 {
-            (usize::from(length), rest)
+        let (mut at, remaining_length) = if length < 0x80 {
+            (2, usize::from(length))
         } else {
-            let (&high, rest) = rest.split_first()?;
+            let &high = input.get(2)?;
             // 0 would be a length in a form too long.
             if high >= 0x80 || high == 0 {
                 return None;
             }
-            (usize::from(length & 0x7F) | usize::from(high) << 7, rest)
+            (3, usize::from(length & 0x7F) | usize::from(high) << 7)
         };
-        let body = rest.get(..remaining_length)?;
-        let packet_len = input.len() - rest.len() + remaining_length;
-        if packet_len > max_packet_size {
+        let len = at + remaining_length;
+        if len > max_packet_size {
             return None;
         }
-        let (topic_len, body) = body.split_first_chunk()?;
-        let (topic, mut body) = body.split_at_checked(usize::from(u16::from_be_bytes(*topic_len)))?;
+        let bytes = input.get(..len)?;
+        let topic_start = at + 2;
+        at = topic_start + usize::from(read_u16(bytes, at)?);
+        let topic = bytes.get(topic_start..at)?;
         if topic.is_empty() {
             return None;
         }
         let qos = QoS::from_bits(first >> 1)?;
         let mut packet_id = None;
         if first & QOS != 0 {
-            let (number, rest) = body.split_first_chunk()?;
-            packet_id = Some(NonZeroU16::new(u16::from_be_bytes(*number))?);
-            body = rest;
+            packet_id = Some(NonZeroU16::new(read_u16(bytes, at)?)?);
+            at += 2;
         } else if first & DUP != 0 {
             return None;
         }
         if version == ProtocolVersion::V5 {
-            let (0, rest) = body.split_first()? else {
+            if *bytes.get(at)? != 0 {
                 return None;
-            };
-            body = rest;
+            }
+            at += 1;
         }
         Some(Self {
             first,
             qos,
             packet_id,
             topic,
-            payload_start: packet_len - body.len(),
-            bytes: input.get(..packet_len)?,
+            payload_start: at,
+            bytes,
         })
     }
 
@@ -107,6 +109,14 @@ impl<'a> PlainPublish<'a> {
             properties: Properties::new(),
             payload,
         }
+    }
+}
+
+#[inline(always)]
+fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    match bytes.get(at..)? {
+        &[high, low, ..] => Some(u16::from_be_bytes([high, low])),
+        _ => None,
     }
 }
 
