@@ -11,6 +11,7 @@ mod chaos;
 mod connecting;
 mod hostile;
 mod idle;
+mod middle;
 mod payloads;
 mod runs;
 mod tools;
