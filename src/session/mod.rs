@@ -236,9 +236,11 @@ impl<T: Track> Session<T> {
             .map(|method| Box::new(Authentication::new(method, verifies)));
         self.put_connect();
     }
+
     pub(crate) fn link(&self) -> Link {
         self.connection.link
     }
+
     /// `on_connect` has returned: renews subscriptions by policy (those that were not requested on this connection
     /// yet), then lets the queue flow.
     pub(crate) fn release(&mut self, now: Instant) {
@@ -252,6 +254,7 @@ impl<T: Track> Session<T> {
         self.send_pending_requests();
         self.pull();
     }
+
     /// Writes DISCONNECT behind everything that is in the output; from now on nothing else is sent.
     ///
     /// Messages of QoS 0 that only waited for room in the output go before it.
@@ -298,6 +301,7 @@ impl<T: Track> Session<T> {
         });
         Ok(())
     }
+
     /// Ends the output: what is there may leave, and nothing comes behind it. `false` if it has ended before.
     pub(crate) fn end_output(&mut self) -> bool {
         let open = self.may_write();
@@ -307,6 +311,7 @@ impl<T: Track> Session<T> {
         }
         open
     }
+
     /// The transport is gone. What was in the output and of QoS 0 is lost (its tracker, if any, hears it); the rest
     /// waits for the next connection.
     pub(crate) fn closed(&mut self, _now: Instant) {
@@ -334,11 +339,13 @@ impl<T: Track> Session<T> {
     pub(crate) fn takes_next(&self, message: &Outgoing<'_>) -> bool {
         self.takes_at_once(message) && self.wire.has_head_of(message)
     }
+
     /// Accepts a message that [`takes_next`](Self::takes_next) allows: its message id, and where it ends in the output.
     #[inline]
     pub(crate) fn publish_next(&mut self, message: &Outgoing<'_>) -> (u16, u64) {
         self.send_at_once(message)
     }
+
     /// Accepts a message, or refuses it and changes nothing. `track` is called only for a message that cannot be
     /// followed by its position in the output.
     ///
@@ -361,6 +368,7 @@ impl<T: Track> Session<T> {
         self.wire.trace = self.settings.trace;
         self.accept(message.clone(), track)
     }
+
     /// Adds to the ledger and asks the server, now or when there is a connection. Returns the message id.
     pub(crate) fn subscribe(
         &mut self,
@@ -377,11 +385,13 @@ impl<T: Track> Session<T> {
             })
         })
     }
+
     /// How the server stands to a filter, as far as the ledger knows.
     pub(crate) fn standing(&self, filter: &str) -> Standing {
         let subscriptions = self.subscriptions.as_ref();
         subscriptions.map_or(Standing::Unknown, |subscriptions| subscriptions.standing(filter))
     }
+
     pub(crate) fn unsubscribe(
         &mut self,
         _now: Instant,
@@ -397,10 +407,12 @@ impl<T: Track> Session<T> {
             })
         })
     }
+
     /// Drops every QoS 1 and 2 message that is not finished and everything queued; gives them back in their order.
     pub(crate) fn drop_outgoing(&mut self) -> Vec<crate::codec::Publish> {
         self.take_back(DropReason::Discarded)
     }
+
     /// The client is gone: ends everything that it had accepted.
     pub(crate) fn abandon(&mut self) {
         drop(self.take_back(DropReason::ClientDropped));
@@ -416,6 +428,7 @@ impl<T: Track> Session<T> {
             self.keep_alive.received(now);
         }
     }
+
     /// A packet arrived. On an error the client calls `disconnect(error.reason)` (MQTT 5.0) and closes.
     #[inline]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
@@ -423,10 +436,12 @@ impl<T: Track> Session<T> {
         self.wire.trace = self.settings.trace;
         self.receive(now, packet)
     }
+
     /// Whether messages of QoS 0 without properties may be handed out as they come: they do not concern the session.
     pub(crate) fn is_streaming(&self) -> bool {
         self.connection.link == Link::Open && !self.settings.trace && !self.awaits_application()
     }
+
     /// `count` more bytes of the output went to the socket: QoS 0 messages end, the keep alive moves on, queued
     /// messages move up.
     pub(crate) fn wrote(&mut self, now: Instant, count: usize) {
@@ -441,11 +456,13 @@ impl<T: Track> Session<T> {
         self.finish_written();
         self.pull();
     }
+
     /// Whoever writes has so many bytes in hand. If the connection ends before [`wrote`](Self::wrote) tells how many of
     /// them left, they count as sent: the server may have them.
     pub(crate) fn writes(&mut self, count: usize) {
         self.connection.in_hand = count as u64;
     }
+
     /// Bytes of this connection that went to the socket, as [`wrote`](Self::wrote) told.
     pub(crate) fn written(&self) -> u64 {
         self.connection.written
@@ -485,6 +502,7 @@ impl<T: Track> Session<T> {
         ];
         timers.into_iter().flatten().min()
     }
+
     /// Ends queued messages that have expired; `true` if there were any.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         self.now = now;
@@ -497,9 +515,11 @@ impl<T: Track> Session<T> {
     pub(crate) fn appended(&self) -> u64 {
         self.wire.appended
     }
+
     pub(crate) fn output(&mut self) -> &mut OutBuffer {
         &mut self.wire.output
     }
+
     pub(crate) fn events(&mut self) -> &mut VecDeque<Event> {
         &mut self.wire.events
     }
@@ -515,55 +535,6 @@ impl<T: Track> Session<T> {
     /// The Session Expiry Interval that the CONNECT asked for, in seconds.
     pub(crate) fn session_expiry(&self) -> u32 {
         self.connection.session_expiry
-    }
-
-    // ---- how much there is ----
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.wire.counters
-    }
-    /// Accepted messages that will never be sent, or sent again.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.wire.counters.dropped
-    }
-    /// Bytes that came, on all connections.
-    pub(crate) fn bytes_received(&self) -> u64 {
-        self.wire.counters.bytes_received
-    }
-    /// Messages of QoS 1 and 2 that were sent and are not finished.
-    pub(crate) fn inflight(&self) -> usize {
-        self.in_flight.len()
-    }
-    /// Messages in the queue.
-    pub(crate) fn queued(&self) -> usize {
-        self.queue.messages()
-    }
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.bytes()
-    }
-    /// Whether half of the queue is empty, which is room enough for those who wait for it: less would wake them for
-    /// each message.
-    pub(crate) fn has_ample_room(&self) -> bool {
-        let bounds = &self.settings.queue;
-        let messages = bounds.max_messages / 2;
-        (bounds.max_messages == 0 || self.queue.messages() <= messages)
-            && self.queue.bytes() <= bounds.max_bytes / 2
-    }
-    /// What became of the messages of a session that the server had lost when it accepted this connection.
-    pub(crate) fn lost(&self) -> Lost {
-        self.connection.lost
-    }
-    /// Received messages of QoS 1 and 2 that are not finished.
-    pub(crate) fn unacknowledged(&self) -> usize {
-        self.incoming.len()
-    }
-    /// Outgoing messages that are not finished, sent (QoS 1 and 2) or queued (any).
-    pub(crate) fn unfinished_outgoing(&self) -> usize {
-        self.in_flight.len() + self.queue.messages()
-    }
-    /// Messages of QoS 1 and 2 that are not finished, outgoing (sent or queued) and incoming.
-    pub(crate) fn unfinished(&self) -> usize {
-        self.in_flight.len() + self.queue.acknowledged_messages() + self.incoming.len()
     }
 
     // ---- steps ----
