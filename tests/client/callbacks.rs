@@ -1,10 +1,11 @@
 //! What callbacks may do: everything, because no lock is held while they run.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use callmq::client::{self as mqtt, Error};
+use callmq::client::{self as mqtt, ConnectOptions, Error};
 use callmq::testing::Broker;
 use crossbeam_channel::bounded;
 
@@ -234,6 +235,31 @@ fn waiting_in_a_callback_of_another_client_is_fine() {
     });
     start(&client, &broker);
     seen.next().unwrap();
+}
+
+#[test]
+fn a_client_that_is_driven_in_the_callback_of_another_one_does_not_hide_it() {
+    let refuse = || ConnectOptions::connector(|| Err(ErrorKind::ConnectionRefused.into()));
+    let (outer, inner) = (mqtt::Client::new("outer"), mqtt::Client::new("inner"));
+    let seen = Events::new();
+    let (report, report_inside) = (seen.sink(), seen.sink());
+    let weak = outer.downgrade();
+    inner.on_pre_connect(move |inner| {
+        let outer = weak.upgrade().unwrap();
+        report_inside((outer.loop_once(0), inner.loop_once(0)));
+    });
+    let other = inner.clone();
+    outer.on_pre_connect(move |outer| {
+        other.connect(refuse()).unwrap_err();
+        report((outer.loop_once(0), other.loop_once(0)));
+    });
+    outer.connect(refuse()).unwrap_err();
+    let outside = (outer.loop_once(0), inner.loop_once(0));
+
+    let is_inside = |result| matches!(result, Err(Error::WouldDeadlock(_)));
+    let [both, one] = [seen.next(), seen.next()].map(|(outer, inner)| (is_inside(outer), is_inside(inner)));
+    assert_eq!((both, one), ((true, true), (true, false)));
+    assert!(!is_inside(outside.0) && !is_inside(outside.1));
 }
 
 #[test]
