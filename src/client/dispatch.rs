@@ -27,7 +27,7 @@ impl Shared {
         if !self.retry_waiting(driver) {
             return false;
         }
-        if driver.batch.is_empty() && driver.plain == 0 && !self.next_batch(driver) {
+        if !driver.has_events() && !self.next_batch(driver) {
             // A message that waited for room may have been the last.
             let waited = self.acks.len() > 0;
             self.acknowledge(driver);
@@ -84,6 +84,8 @@ impl Shared {
                 self.deliver(client, driver, watch, event);
                 1
             }
+            // The stack of an idle client never holds a message.
+            None if !driver.has_events() => 0,
             None => self.deliver_messages(client, driver, watch),
         };
         *count += handed_out;

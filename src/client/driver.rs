@@ -160,6 +160,11 @@ impl Driver {
         self.undecoded || self.readable
     }
 
+    /// Whether there is something at hand to be handed out.
+    pub(super) fn has_events(&self) -> bool {
+        !self.batch.is_empty() || self.plain > 0
+    }
+
     /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let Some(poll) = &mut self.poll else {
