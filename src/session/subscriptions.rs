@@ -1,6 +1,6 @@
 //! The subscription ledger, and the requests that change it: SUBSCRIBE and UNSUBSCRIBE until they are answered.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::id_map::IdMap;
 use super::limits::Limits;
@@ -283,7 +283,8 @@ impl<T> Subscriptions<T> {
         let (kept, ended): (Vec<_>, Vec<_>) = unanswered
             .into_iter()
             .partition(|request| keep && request.track.is_some());
-        let dropped: HashSet<u64> = ended
+        // No hash table: even one that stays empty makes a new thread ask the system for a seed.
+        let dropped: BTreeSet<u64> = ended
             .iter()
             .filter(|request| request.track.is_some())
             .map(|request| request.serial)
