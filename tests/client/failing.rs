@@ -161,6 +161,73 @@ fn a_message_whose_callback_failed_is_not_acknowledged() {
 }
 
 #[test]
+fn what_on_message_does_holds_for_the_next_message_of_the_same_read() {
+    for qos in [0, 1, 2] {
+        let client = mqtt::Client::new("run");
+        client.suppress_exceptions_set(qos == 0);
+        let seen = Events::new();
+        let (report, replaced, filtered) = (seen.sink(), seen.sink(), seen.sink());
+        client.on_message(
+            move |client, message| match message.payload.to_str_lossy().as_ref() {
+                "panic" => panic!("ouch"),
+                "replace" => {
+                    let replaced = replaced.clone();
+                    client.on_message(move |_, message| replaced(format!("replaced {}", message.payload)));
+                }
+                "filter" => {
+                    let filtered = filtered.clone();
+                    let report = move |_: &_, message: &mqtt::Message| {
+                        filtered(format!("filtered {}", message.payload))
+                    };
+                    client.message_callback_add("t", report).unwrap();
+                }
+                text => report(text.to_owned()),
+            },
+        );
+        let (_peer, mut connection) = running_with_peer(&client);
+        // The Topic Name is known then.
+        connection.send(&publish_packet(0x30, "t", 0, "first"));
+        let payloads = ["a", "panic", "b", "filter", "c"];
+        let packets = |first, payloads: &[&str]| -> Vec<u8> {
+            let packets = (1..).zip(payloads);
+            packets
+                .flat_map(|(mid, payload)| publish_packet(first, "t", mid, payload))
+                .collect()
+        };
+        let acks = |first, mids: &[u16]| {
+            mids.iter()
+                .flat_map(|&mid| ack_packet(first, mid))
+                .collect::<Vec<_>>()
+        };
+        connection.send(&packets(0x30 | qos << 1, &payloads));
+        if qos == 2 {
+            connection.expect(&acks(0x50, &[1, 2, 3, 4, 5]));
+            connection.send(&acks(0x62, &[1, 2, 3, 4, 5]));
+        }
+        for text in ["first", "a", "b", "filtered c"] {
+            assert_eq!(seen.next(), text);
+        }
+        match qos {
+            0 => {}
+            1 => connection.expect(&acks(0x40, &[1, 3, 4, 5])),
+            _ => connection.expect(&acks(0x70, &[1, 3, 4, 5])),
+        }
+        client.message_callback_remove("t");
+        connection.send(&packets(0x30, &["replace", "d", "e"]));
+        for text in ["replaced d", "replaced e"] {
+            assert_eq!(seen.next(), text);
+        }
+        let ended = client.loop_stop();
+        if qos > 0 {
+            assert_eq!(
+                callback_failure(ended),
+                ("on_message", "panicked: ouch".to_owned())
+            );
+        }
+    }
+}
+
+#[test]
 fn a_message_that_was_not_acknowledged_comes_again_with_the_next_connection() {
     let broker = listen();
     let client = mqtt::Client::builder("retries").clean_session(false).build();

@@ -120,6 +120,43 @@ fn messages_of_qos_2_are_kept_and_released_together() {
 }
 
 #[test]
+fn messages_that_were_kept_in_another_way_are_released_in_their_turn() {
+    let mut bench = Bench::connected(|_| {});
+    let plain = |id, text| publish_bytes(0b0100, "t", id, text);
+    let mut input = Input::new(&[plain(1, "a"), plain(2, "b")]);
+    assert_eq!(input.run(&mut bench, 10).unwrap(), 2);
+    bench.receive(message("t", "c", 2, 3)).unwrap();
+    let mut input = Input::new(&[plain(4, "d"), plain(5, "e")]);
+    assert_eq!(input.run(&mut bench, 10).unwrap(), 2);
+    bench.sent();
+    // 9 was never sent: its exchange ends at once.
+    release(&mut bench, [1, 2, 3, 9, 4, 5].into_iter());
+    assert_eq!(bench.sent(), ack_bytes(0x70, 9));
+    let mut order = Vec::new();
+    let mut tickets = Vec::new();
+    for event in bench.events() {
+        match event {
+            Event::Message(received) => {
+                order.push(String::from_utf8_lossy(&received.publish.payload).into_owned());
+                tickets.extend(received.ticket);
+            }
+            Event::Messages(mut run) => {
+                while let Some((packet, buffer, start, ticket)) = run.next() {
+                    order.push(String::from_utf8_lossy(&buffer[start..][packet.payload()]).into_owned());
+                    tickets.extend(ticket);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(order, ["a", "b", "c", "d", "e"]);
+    bench.session.acknowledge_all(tickets.into_iter());
+    let expected = (1..=5).map(|packet_id| ack_bytes(0x70, packet_id));
+    assert_eq!(bench.sent(), expected.collect::<Vec<_>>().concat());
+    assert_eq!(bench.session.unacknowledged(), 0);
+}
+
+#[test]
 fn a_kept_message_outlives_connections_and_a_stream_of_others() {
     let mut bench = Bench::connected(|settings| settings.clean_start = false);
     let stays = publish_bytes(0b0100, "t", 60_000, "stays");
