@@ -96,20 +96,6 @@ impl OutBuffer {
         self.tail_written += count;
     }
 
-    /// Moves all of `other` behind the bytes of `self`. Where `self` is empty this exchanges the two (so that buffers are reused).
-    pub(crate) fn take_from(&mut self, other: &mut OutBuffer) {
-        if self.is_empty() {
-            std::mem::swap(self, other);
-            return;
-        }
-        for chunk in other.chunks.drain(..) {
-            self.push_shared(chunk);
-        }
-        let rest = other.tail.get(other.tail_written..).unwrap_or_default();
-        self.append(|out| out.extend_from_slice(rest));
-        other.clear();
-    }
-
     pub(crate) fn clear(&mut self) {
         if !self.chunks.is_empty() {
             self.chunks.clear();
@@ -220,35 +206,6 @@ mod tests {
             let next: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
             assert_eq!(next, b"abcDEFGHIjklmno"[..next.len()]);
             assert_eq!(filled, window.min(5));
-        }
-    }
-
-    #[test]
-    fn taking_from_another_buffer_exchanges_them_if_this_one_is_empty() {
-        let mut full = mixed();
-        let mut empty = OutBuffer::default();
-        empty.append(|tail| tail.reserve(1000));
-        let tail = (full.tail.as_ptr(), empty.tail.as_ptr());
-        empty.take_from(&mut full);
-        assert_eq!((empty.tail.as_ptr(), full.tail.as_ptr()), tail);
-        assert!(full.is_empty());
-        assert_eq!(written(empty, 4, 100), b"abcDEFGHIjkl");
-    }
-
-    #[test]
-    fn taking_from_another_buffer_appends_if_this_one_is_not_empty() {
-        for (cut, other_cut) in [(0, 0), (1, 1), (3, 5), (8, 10), (10, 11), (11, 12)] {
-            let (mut out, mut other) = (mixed(), mixed());
-            out.advance(cut);
-            other.advance(other_cut);
-            out.take_from(&mut other);
-            assert_eq!(other.len(), 0);
-            let mut expected = b"abcDEFGHIjkl"[cut..].to_vec();
-            expected.extend_from_slice(&b"abcDEFGHIjkl"[other_cut..]);
-            assert_eq!(out.len(), expected.len());
-            assert_eq!(written(out, 3, 2), expected);
-            put(&mut other, b"again");
-            assert_eq!(written(other, 1, 9), b"again");
         }
     }
 

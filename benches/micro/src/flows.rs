@@ -176,7 +176,7 @@ impl Bench {
 
     /// The socket takes all of the output.
     fn write(&mut self) {
-        self.writing.take_from(self.session.output());
+        std::mem::swap(&mut self.writing, self.session.output());
         let count = self.writing.len();
         self.session.writes(count);
         self.writing.clear();

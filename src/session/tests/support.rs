@@ -134,8 +134,7 @@ impl Bench {
 
     /// Takes what is in the output; it does not reach the socket (yet).
     pub(super) fn take_unwritten(&mut self) -> Vec<u8> {
-        let mut taken = OutBuffer::default();
-        taken.take_from(self.session.output());
+        let mut taken = std::mem::take(self.session.output());
         let mut bytes = Vec::new();
         while !taken.is_empty() {
             let mut slices = [IoSlice::new(&[]); 8];
