@@ -237,6 +237,11 @@ impl<T: Track> Session<T> {
         self.put_connect();
     }
 
+    /// That of the connection: the next one may have another.
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.connection.version
+    }
+
     pub(crate) fn link(&self) -> Link {
         self.connection.link
     }
