@@ -1,4 +1,5 @@
-//! Checks the structure of `src`: imports go down only, `lib.rs` has no logic, files stay small, nothing panics.
+//! Checks the structure of `src`: imports go down only, `lib.rs` has no logic, files stay small, nothing panics. Files of
+//! tests stay small as well.
 
 mod source;
 
@@ -31,9 +32,9 @@ const MAX_LINES: usize = 600;
 /// Places that may panic, each with its reason: (file, word, reason).
 const MAY_PANIC: [(&str, &str, &str); 0] = [];
 
-/// A file of the crate.
+/// A file of the crate, or of its tests.
 struct File {
-    /// From `src`, with `/`.
+    /// From `src` or from `tests`, with `/`.
     path: String,
     source: String,
 }
@@ -92,7 +93,11 @@ impl File {
 }
 
 fn files() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    files_in("src")
+}
+
+fn files_in(folder: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     let mut folders: Vec<PathBuf> = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -171,19 +176,19 @@ fn the_root_of_the_crate_has_no_logic() {
 
 #[test]
 fn no_file_is_too_long() {
-    let long = product().into_iter().filter(|file| file.lines() > MAX_LINES);
-    none(
-        long.map(|file| format!("src/{}: {} lines", file.path, file.lines()))
-            .collect(),
-    );
+    let long = |folder| {
+        let long = files_in(folder)
+            .into_iter()
+            .filter(|file| file.lines() > MAX_LINES);
+        long.map(move |file| format!("{folder}/{}: {} lines", file.path, file.lines()))
+    };
+    none(long("src").chain(long("tests")).collect());
 }
 
 #[test]
 fn nothing_is_unsafe_and_nothing_panics_on_purpose() {
     none(product().iter().flat_map(File::bad_words).collect());
 }
-
-// ---- the checks can fail ----
 
 #[test]
 fn each_log_line_names_its_target() {
@@ -211,6 +216,8 @@ fn each_log_line_names_its_target() {
     assert!(lines > 10, "the log lines were not found");
     none(complaints);
 }
+
+// ---- the checks can fail ----
 
 fn file(path: &str, source: &str) -> File {
     File {
