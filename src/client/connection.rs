@@ -31,10 +31,7 @@ impl Shared {
                 .options
                 .clone()
                 .ok_or(Error::argument("host", "connect was never called"))?;
-            self.end(&mut core, DisconnectReason::Requested, Phase::Dialing);
-            core.phase = Phase::Dialing;
-            core.epoch += 1;
-            core.stop_dialing();
+            self.make_way(&mut core, Phase::Dialing);
             if !by_loop {
                 core.servers.new_round();
             }
@@ -306,6 +303,14 @@ impl Shared {
         } else {
             self.take_callback_error()
         }
+    }
+
+    /// Ends the connection, or the attempt at one: another one is made, now or by the loop, as `phase` says.
+    pub(super) fn make_way(&self, core: &mut Core, phase: Phase) {
+        self.end(core, DisconnectReason::Requested, phase);
+        core.phase = phase;
+        core.epoch += 1;
+        core.stop_dialing();
     }
 
     /// Ends the connection for `reason`, if there is one. What follows is told by whoever dispatches.

@@ -187,7 +187,6 @@ impl Core {
             reason,
             DisconnectReason::Lost(_) | DisconnectReason::KeepAlive | DisconnectReason::Protocol(_)
         );
-        // Not that of the settings: `connect` may just have gone back to 5.0 for the connection that it makes.
         let v5 = self.session.version() == ProtocolVersion::V5;
         if self.fallback.enabled && v5 && unanswered && self.session.link() == Link::Connecting {
             self.fallback.state = State::Suspected;

@@ -249,7 +249,7 @@ impl Client {
     /// # }
     /// ```
     pub fn connect(&self, target: impl IntoConnect) -> Result<()> {
-        self.configure(target)?;
+        self.configure(target, Some(Phase::Dialing))?;
         self.shared.establish(false)
     }
 
@@ -263,14 +263,7 @@ impl Client {
     ///
     /// [`Error::InvalidArgument`] and [`Error::NotSupported`] as for [`connect`](Self::connect).
     pub fn connect_async(&self, target: impl IntoConnect) -> Result<()> {
-        self.configure(target)?;
-        let mut core = self.shared.lock();
-        self.shared
-            .end(&mut core, DisconnectReason::Requested, Phase::Async);
-        core.phase = Phase::Async;
-        core.epoch += 1;
-        core.stop_dialing();
-        drop(core);
+        self.configure(target, Some(Phase::Async))?;
         self.shared.wake_now();
         Ok(())
     }

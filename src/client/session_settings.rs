@@ -118,10 +118,10 @@ impl Core {
         if let Some(problem) = &self.setting_problem {
             return Err(Error::clone(problem));
         }
-        let settings = &self.session.settings;
-        if settings.version == ProtocolVersion::V5 {
+        if self.asked_for_v5() {
             return Ok(());
         }
+        let settings = &self.session.settings;
         let refused = [
             (self.session_expiry.is_some(), "session_expiry"),
             (settings.topic_alias_limit != 0, "topic_alias_limit"),

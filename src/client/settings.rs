@@ -305,7 +305,7 @@ impl Client {
     /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] while a connection is open.
     pub fn host_set(&self, target: impl IntoConnect) -> Result<()> {
         drop(self.unconnected()?);
-        self.configure(target)
+        self.configure(target, None)
     }
 
     /// Returns the first server of the last `connect`, as text without its credentials. `None` before.
@@ -390,11 +390,17 @@ impl Client {
         }
     }
 
-    /// Stores where to connect to.
-    pub(super) fn configure(&self, target: impl IntoConnect) -> Result<()> {
+    /// Stores where to connect to. With `next`, the connection before ends, and that follows: in the same moment, for what
+    /// its server still says is not about the new one.
+    pub(super) fn configure(&self, target: impl IntoConnect, next: Option<Phase>) -> Result<()> {
         self.shared().check_auth_version()?;
         let options = Arc::new(target.into_connect()?);
-        let previous = self.shared().lock().configure(&options)?;
+        let mut core = self.shared().lock();
+        let previous = core.configure(&options)?;
+        if let Some(phase) = next {
+            self.shared().make_way(&mut core, phase);
+        }
+        drop(core);
         // Not under the lock: the options may hold a connector of the user's, and that a client.
         drop(previous);
         Ok(())
@@ -404,9 +410,11 @@ impl Client {
 impl Core {
     /// Stores where to connect to and returns what was stored before; changes nothing if that does not make a CONNECT.
     fn configure(&mut self, options: &Arc<ConnectOptions>) -> Result<Option<Arc<ConnectOptions>>> {
-        self.forget_fallback();
         self.check_session_settings()?;
         let mut settings = self.session.settings.clone();
+        if self.asked_for_v5() {
+            settings.version = ProtocolVersion::V5;
+        }
         options.check_version(settings.version)?;
         match self.transport {
             Transport::WebSockets if !cfg!(feature = "websocket") => {
@@ -449,6 +457,7 @@ impl Core {
             settings.check()?;
         }
         self.session.settings = settings;
+        self.forget_fallback();
         self.first_connection = true;
         self.redirects = Redirects::default();
         self.servers = ServerList::default();

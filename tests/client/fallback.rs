@@ -1,15 +1,10 @@
 //! Servers without MQTT 5.0, each with its own way to say so.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-
 use callmq::client::{
-    self as mqtt, ConnectOptions, Error, Message, Properties, Property, QoS, Stream, SubscribeOptions, Waker,
+    self as mqtt, ConnectOptions, Error, Message, Properties, Property, QoS, SubscribeOptions,
 };
-use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::support::{CONNACK, Connection, Events, PATIENCE, Peer, eventually};
+use crate::support::{CONNACK, Connection, Events, PATIENCE, Peer, bad_argument, eventually};
 
 /// The level in a CONNECT.
 const LEVEL: usize = 8;
@@ -80,97 +75,22 @@ fn a_refused_version() {
     }
 }
 
-/// What a connection of `connector` below shares with the test.
-#[derive(Default)]
-struct Link {
-    ended: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-/// A server that refuses MQTT 5.0, or says nothing until the link has ended.
-struct Server {
-    refusal: Mutex<Option<&'static [u8]>>,
-    link: Arc<Link>,
-    read: Sender<()>,
-}
-
-impl Stream for Server {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(refusal) = self.refusal.lock().unwrap().take() {
-            buffer[..refusal.len()].copy_from_slice(refusal);
-            return Ok(refusal.len());
-        }
-        if self.link.ended.load(Ordering::SeqCst) {
-            return Ok(0);
-        }
-        let _ = self.read.send(());
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn shutdown(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn set_waker(&self, waker: Waker) {
-        *self.link.waker.lock().unwrap() = Some(waker);
-    }
-}
-
-/// Ends the link when it is dropped, and lets the loop notice.
-struct Ender {
-    link: Arc<Link>,
-    closed: Receiver<()>,
-}
-
-impl Drop for Ender {
-    fn drop(&mut self) {
-        self.link.ended.store(true, Ordering::SeqCst);
-        if let Some(waker) = &*self.link.waker.lock().unwrap() {
-            waker.wake();
-        }
-        let _ = self.closed.recv_timeout(PATIENCE);
-    }
-}
-
-/// `connect` forgets the fallback. What it replaces goes while the connection before is still open, so that this one can
-/// end just then: it was one of 3.1.1, which says nothing of 5.0.
 #[test]
-fn a_connection_of_3_1_1_that_ends_while_another_begins_does_not_count_against_5_0() {
+fn a_call_of_connect_that_is_refused_changes_nothing() {
     let client = client(true);
-    let (closing, closed) = unbounded();
-    client.on_socket_close(move |_, _| {
-        let _ = closing.send(());
-    });
-    let (read, reads) = unbounded();
-    let link = Arc::new(Link::default());
-    let ender = Ender {
-        link: Arc::clone(&link),
-        closed: closed.clone(),
-    };
-    let refusals = Mutex::new(vec![&b"\x20\x02\x00\x01"[..]]);
-    let options = ConnectOptions::connector(move || {
-        let link = &ender.link;
-        Ok(Arc::new(Server {
-            refusal: Mutex::new(refusals.lock().unwrap().pop()),
-            link: Arc::clone(link),
-            read: read.clone(),
-        }))
-    });
     client.loop_start().unwrap();
-    client.connect(options).unwrap();
-    closed.recv_timeout(PATIENCE).unwrap();
-    eventually("3.1.1 is tried", || client.protocol() == mqtt::MQTTv311);
-    reads.recv_timeout(PATIENCE).unwrap();
-    client.reconnect_delay_set(600, 600).unwrap();
     let peer = Peer::listen();
     client.connect(peer.address()).unwrap();
-    drop(accept(&peer, 5));
-    assert!(link.ended.load(Ordering::SeqCst));
-    client.loop_stop().unwrap();
+    accept(&peer, 5).send(b"\x20\x02\x00\x01");
+    let mut connection = accept(&peer, 4);
+    connection.send(CONNACK);
+    client.wait_for_connect(PATIENCE).unwrap();
+    client.username_pw_set("x".repeat(65_536).as_str(), None);
+    assert_eq!(bad_argument(client.connect(peer.address())), "username");
+    assert_eq!(bad_argument(client.connect_async(peer.address())), "username");
+    assert_eq!((client.protocol(), client.is_connected()), (mqtt::MQTTv311, true));
+    client.publish("t", "x").unwrap();
+    connection.expect(b"\x30\x04\x00\x01tx");
 }
 
 /// Older and older: the fallback of paho from 3.1.1 to 3.1 comes after ours.

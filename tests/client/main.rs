@@ -36,6 +36,7 @@ mod queue;
 mod reconnect;
 mod redirect;
 mod reinitialise;
+mod replacing;
 mod requests;
 mod requests_raw;
 mod return_to_first;
