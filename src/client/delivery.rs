@@ -147,32 +147,7 @@ impl Shared {
             // The application does not acknowledge what it never sees.
             return ticket.map_or((), |ticket| self.done_with(driver, ticket));
         }
-        let filters = &self.callbacks.filters;
-        let mut failed = false;
-        driver.matching.clear();
-        if !filters.is_empty() {
-            filters.matching(message, &mut driver.matching);
-        }
-        if driver.matching.is_empty() {
-            watch.enter(self, "on_message");
-            let run = self.callbacks.message.run("on_message", |f| f(client, message));
-            failed = run.is_err();
-            self.keep_failure(run);
-        } else {
-            watch.enter(self, "message callback");
-            for index in 0..driver.matching.len() {
-                let entry = Arc::clone(&driver.matching[index]);
-                let run = entry.slot.run("message callback", |f| f(client, message));
-                if let Err(error) = run {
-                    if let Error::Callback { message, .. } = &error {
-                        logging::emit_line(self, &log_lines::filter_callback_failed(&entry.filter, message));
-                    }
-                    self.keep_error(error);
-                    failed = true;
-                }
-            }
-            driver.matching.clear();
-        }
+        let failed = self.run_for_message(client, driver, watch, message);
         let senders = self.send_to_receivers(message);
         let withheld = failed && self.withhold(message);
         let ticket = ticket.filter(|_| !withheld);
@@ -184,6 +159,49 @@ impl Shared {
                 senders,
                 ticket,
             }));
+        }
+    }
+
+    /// Runs the callbacks of the filters that the message matches, or else `on_message`. Returns whether any failed.
+    fn run_for_message(
+        self: &Arc<Self>,
+        client: &Client,
+        driver: &mut Driver,
+        watch: &mut Watch,
+        message: &Message,
+    ) -> bool {
+        loop {
+            driver.matching.clear();
+            self.callbacks.filters.matching(message, &mut driver.matching);
+            if driver.matching.is_empty() {
+                watch.enter(self, "on_message");
+                let run = self.callbacks.message.run("on_message", |f| f(client, message));
+                let failed = run.is_err();
+                self.keep_failure(run);
+                return failed;
+            }
+            watch.enter(self, "message callback");
+            let (mut taken, mut failed) = (false, false);
+            for index in 0..driver.matching.len() {
+                let entry = Arc::clone(&driver.matching[index]);
+                match entry.slot.run_for("message callback", |f| f(client, message)) {
+                    Some(Ok(())) => taken = true,
+                    Some(Err(error)) => {
+                        if let Error::Callback { message, .. } = &error {
+                            let line = log_lines::filter_callback_failed(&entry.filter, message);
+                            logging::emit_line(self, &line);
+                        }
+                        self.keep_error(error);
+                        (taken, failed) = (true, true);
+                    }
+                    // Another thread has just taken it away, or put another one in its place.
+                    None => {}
+                }
+            }
+            if taken {
+                driver.matching.clear();
+                return failed;
+            }
         }
     }
 
