@@ -138,8 +138,8 @@ impl ClientBuilder {
 
     /// Sets what carries the connection. Defaults to [`Transport::Tcp`], which leaves it to the server's text: the path of
     /// a unix socket is one, and URLs say more. With [`Transport::Unix`] the calls that connect take nothing else. With
-    /// [`Transport::WebSockets`] every server is spoken to with WebSocket; without the feature `websocket` these calls refuse
-    /// that with [`Error::NotSupported`](super::Error::NotSupported).
+    /// [`Transport::WebSockets`] every server is spoken to with WebSocket; without the feature `websocket` these
+    /// calls refuse that with [`Error::NotSupported`](super::Error::NotSupported).
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self

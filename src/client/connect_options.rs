@@ -183,8 +183,8 @@ impl ConnectOptions {
         })
     }
 
-    /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883, with `ws://` to 80 and with
-    /// `wss://` to 443.
+    /// Sets the port of the server that was named last. Defaults to 1883, with `mqtts://` to 8883, with `ws://` to 80
+    /// and with `wss://` to 443.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.try_set(|options| {

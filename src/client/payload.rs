@@ -15,8 +15,8 @@ use crate::error::Result;
 ///
 /// It derefs to `[u8]`. `{}` prints it as text, with U+FFFD for what is not UTF-8; `{:?}` prints it like a byte string.
 ///
-/// One that was received is a part of the buffer that it was read into, perhaps with other messages, and keeps all of that. Of
-/// the few that a program keeps for long among many it had better keep copies (`to_vec`).
+/// One that was received is a part of the buffer that it was read into, perhaps with other messages, and keeps all of
+/// that. A program that keeps few of many for long had better keep copies of them (`to_vec`).
 ///
 /// ```
 /// use callmq::client::Payload;

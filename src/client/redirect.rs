@@ -125,8 +125,8 @@ impl Client {
     ///
     /// `decide` runs on the thread of the loop, without any lock, before the next attempt; it may call any method. A panic
     /// counts as `false`. References that are not `host`, `host:port` or `[v6]:port` are passed over; the port is
-    /// 1883 where none is given. Who came by `mqtts://`, `ws://` or `wss://` is led on in the same way, with the port and the path
-    /// of that. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
+    /// 1883 where none is given. Who came by `mqtts://`, `ws://` or `wss://` is led on in the same way, with the port
+    /// and the path of that. [`Callback::OnRedirect`](super::Callback::OnRedirect) takes it back. A server of MQTT 3
     /// cannot name another one.
     ///
     /// ```

@@ -66,7 +66,8 @@ impl Client {
     ///
     /// Runs on the thread that connects: the loop's, or that of the call to [`connect`](Client::connect). An error
     /// gives the attempt up. Two threads that connect at once take turns; only for an attempt that a callback of this
-    /// kind (`on_pre_connect`, `on_socket_..`) makes itself it is not called while it runs. For what a callback may do see [`on_connect`](Client::on_connect).
+    /// kind (`on_pre_connect`, `on_socket_..`) makes itself it is not called while it runs. For what a callback may
+    /// do see [`on_connect`](Client::on_connect).
     pub fn on_pre_connect<F, R>(&self, mut callback: F) -> &Self
     where
         F: FnMut(&Client) -> R + Send + 'static,

@@ -83,7 +83,8 @@ impl DisconnectReason {
     ///
     /// They always do go on, as in paho-mqtt; only how soon differs. MQTT 3 has [`Retry::Backoff`] throughout, and so
     /// have connections that were lost or could not be made: also where TLS fails for good, since certificates and files
-    /// are replaced without a word. Another server of a list is tried without any delay. For the codes of MQTT 5.0, in CONNACK and DISCONNECT:
+    /// are replaced without a word. Another server of a list is tried without any delay. For the codes of MQTT 5.0,
+    /// in CONNACK and DISCONNECT:
     ///
     /// | code | name | retry | [permanent](Self::is_permanent) | because |
     /// |---|---|---|---|---|
@@ -128,9 +129,9 @@ impl DisconnectReason {
     ///
     /// For programs that would rather stop than ask for ever. In MQTT 3: an unknown version, a refused client id, wrong
     /// credentials, not authorized. With TLS: a certificate that is not accepted, of either side, unless it will be valid
-    /// later; a server that speaks TLS where we do not, or the other way round; settings that cannot be used. With WebSocket:
-    /// an upgrade that is refused with a status of 300 to 499, unless that is about time (408, 425, 429); a server that speaks
-    /// no HTTP, or not for MQTT.
+    /// later; a server that speaks TLS where we do not, or the other way round; settings that cannot be used. With
+    /// WebSocket: an upgrade that is refused with a status of 300 to 499, unless that is about time (408, 425, 429);
+    /// a server that speaks no HTTP, or not for MQTT.
     ///
     /// ```
     /// use callmq::client as mqtt;

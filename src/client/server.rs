@@ -16,8 +16,8 @@ pub(super) use text::{Scheme, authority, decoded_text};
 
 /// A server to connect to, possibly with the user name and password to use there.
 ///
-/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port`, `unix:///path` or a URL, never with
-/// the password or the query of a URL.
+/// Reads the text forms of [`IntoConnect`](super::IntoConnect) and prints as `host:port`, `unix:///path` or a URL,
+/// never with the password or the query of a URL.
 ///
 /// ```
 /// use callmq::client::Server;

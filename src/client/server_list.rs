@@ -14,7 +14,8 @@ use crate::codec::ReasonCode;
 /// A server that has failed comes after the others for so long.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
 
-/// In which order the servers of a list are tried; see [`ConnectOptions::server_order`](super::ConnectOptions::server_order).
+/// In which order the servers of a list are tried; see
+/// [`ConnectOptions::server_order`](super::ConnectOptions::server_order).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ServerOrder {

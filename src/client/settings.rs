@@ -390,8 +390,8 @@ impl Client {
         }
     }
 
-    /// Stores where to connect to. With `next`, the connection before ends, and that follows: in the same moment, for what
-    /// its server still says is not about the new one.
+    /// Stores where to connect to. With `next`, the connection before ends, and that follows: in the same moment, for
+    /// what its server still says is not about the new one.
     pub(super) fn configure(&self, target: impl IntoConnect, next: Option<Phase>) -> Result<()> {
         self.shared().check_auth_version()?;
         let options = Arc::new(target.into_connect()?);

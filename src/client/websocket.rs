@@ -35,10 +35,10 @@ impl Client {
     /// | `ws_set_options("/ws", {"Authorization": "Bearer x"})` | `ws_set_options("/ws", [("Authorization", "Bearer x")])` |
     /// | `ws_set_options("/ws", function)` | `ws_set_options("/ws", closure)`; it gets nothing, what it returns is added |
     ///
-    /// A `Host` takes the place of that of the server, which is `localhost` where there is none. The headers of the handshake itself (`Connection`, `Upgrade`,
-    /// `Sec-WebSocket-..`) cannot be set: the sub-protocol is `mqtt`, with MQTT 3.1 `mqttv3.1`, and a server that does not
-    /// agree to it is refused. For a path that is another one at each connection call this in
-    /// [`on_pre_connect`](Self::on_pre_connect).
+    /// A `Host` takes the place of that of the server, which is `localhost` where there is none. The headers of the
+    /// handshake itself (`Connection`, `Upgrade`, `Sec-WebSocket-..`) cannot be set: the sub-protocol is `mqtt`, with
+    /// MQTT 3.1 `mqttv3.1`, and a server that does not agree to it is refused. For a path that is another one at each
+    /// connection call this in [`on_pre_connect`](Self::on_pre_connect).
     ///
     /// This does not choose WebSocket: URLs do (`ws://` with port 80, `wss://` with 443 and TLS as
     /// [`tls_set`](Self::tls_set) says), or [`Transport::WebSockets`] for all servers, where the port stays 1883 unless

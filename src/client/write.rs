@@ -86,9 +86,9 @@ impl Shared {
         }
         let socket = core.socket.clone()?;
         let mut bytes = core.writing.rest.take()?;
-        // What the socket did not take goes first, by itself: nothing is copied behind it, and nothing piles up here (the
-        // session sees that its output is full). To join the two gains nothing, with messages of 1 to 64 KiB and a peer
-        // that is slower.
+        // What the socket did not take goes first, by itself: nothing is copied behind it, and nothing piles up here
+        // (the session sees that its output is full). To join the two gains nothing, with messages of 1 to 64 KiB and
+        // a peer that is slower.
         if bytes.is_empty() {
             mem::swap(&mut *bytes, core.session.output());
         }
@@ -249,8 +249,8 @@ impl Shared {
         }
     }
 
-    /// Whether a driver that sleeps has something to do: where it does not sleep it looks for more before. Not where a large payload has left already, nor where the
-    /// socket is full: the poll wakes it when that has room.
+    /// Whether the driver is to be woken: it sleeps, and there is something to do. There is not where a large payload
+    /// has left already, nor where the socket is full: the poll wakes it when that has room.
     #[inline]
     fn is_wanted(&self, core: &mut Core) -> bool {
         self.asleep.load(Ordering::Acquire) && (core.can_write() || !core.session.events().is_empty())

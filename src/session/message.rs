@@ -44,7 +44,8 @@ pub(super) enum Payload<'a> {
 }
 
 impl Message {
-    /// Keeps `message`, which is accepted `now`. A small payload is copied, a large one shared (and copied once if it was only borrowed).
+    /// Keeps `message`, which is accepted `now`. A small payload is copied, a large one shared (and copied once if it
+    /// was only borrowed).
     pub(super) fn new(message: &Outgoing<'_>, pool: &mut Pool, now: Instant) -> Self {
         let payload = message.payload.as_slice();
         let is_shared = payload.len() >= SHARED_PAYLOAD_MIN;

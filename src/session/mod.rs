@@ -338,8 +338,8 @@ impl<T: Track> Session<T> {
 
     // ---- commands ----
 
-    /// Whether a message of QoS 0 can leave at once and differs from the one before only in the bytes of its payload, as
-    /// most of a stream of them. Its topic need not be checked again.
+    /// Whether a message of QoS 0 can leave at once and differs from the one before only in the bytes of its payload,
+    /// as most of a stream of them. Its topic need not be checked again.
     #[inline]
     pub(crate) fn takes_next(&self, message: &Outgoing<'_>) -> bool {
         self.takes_at_once(message) && self.wire.has_head_of(message)

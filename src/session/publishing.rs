@@ -30,7 +30,8 @@ impl<T: Track> Session<T> {
             && !self.connection.limits.restrict_messages()
     }
 
-    /// Puts a message of QoS 0 into the output, whose head is kept: what most of a stream of them needs, and nothing else.
+    /// Puts a message of QoS 0 into the output, whose head is kept: what most of a stream of them needs, and nothing
+    /// else.
     #[inline]
     pub(super) fn send_at_once(&mut self, message: &Outgoing<'_>) -> (u16, u64) {
         let mid = self.ids.next_mid();

@@ -295,7 +295,8 @@ impl<T: Track> Session<T> {
         Ok(())
     }
 
-    /// PUBREL for one message after the other. Those that were kept in packets side by side go to the application together.
+    /// PUBREL for one message after the other. Those that were kept in packets side by side go to the application
+    /// together.
     #[inline]
     pub(super) fn receive_pubrels(&mut self, packet_ids: impl Iterator<Item = PacketId>) {
         let mut together: Option<ReleasedTogether> = None;

@@ -68,8 +68,8 @@ fn is_small(packet: &Packet) -> bool {
     }
 }
 
-/// The bytes before the payload of the last PUBLISH that [`Wire::put_payload`] wrote: who publishes a stream of messages
-/// writes the same ones again and again.
+/// The bytes before the payload of the last PUBLISH that [`Wire::put_payload`] wrote: who publishes a stream of
+/// messages writes the same ones again and again.
 #[derive(Debug, Default)]
 struct LastHead {
     bytes: Vec<u8>,

@@ -220,8 +220,9 @@ impl Broker {
         self.shared.with(|state| state.retained(topic))
     }
 
-    /// The last messages that were published, at most 1,000 with 16 MiB of payload: by clients, by Wills and by the test, in their order and without
-    /// their packet identifiers. A message of QoS 2 is published when it is released.
+    /// The last messages that were published, at most 1,000 with 16 MiB of payload: by clients, by Wills and by the
+    /// test, in their order and without their packet identifiers. A message of QoS 2 is published when it is
+    /// released.
     pub fn published(&self) -> Vec<Publish> {
         self.shared.with(|state| state.published())
     }

@@ -1,5 +1,5 @@
-//! Calls in the middle of messages that came together: they may change everything about the client, and what is left of the
-//! messages does it no harm.
+//! Calls in the middle of messages that came together: they may change everything about the client, and what is left
+//! of the messages does it no harm.
 
 use callmq::client::{Callback, Client, Message};
 use crossbeam_channel::{bounded, unbounded};

@@ -1,5 +1,5 @@
-//! Checks the structure of `src`: imports go down only, `lib.rs` has no logic, files stay small, nothing panics. Files of
-//! tests stay small as well.
+//! Checks the structure of `src`: imports go down only, `lib.rs` has no logic, files stay small, nothing panics.
+//! Files of tests stay small as well.
 
 mod source;
 

@@ -64,7 +64,8 @@ pub fn flood(url: impl mqtt::IntoConnect, set: impl FnOnce(&mqtt::Client)) {
     client.loop_stop().unwrap();
 }
 
-/// Lends payloads, most of them large, from several threads at once: all come back whole, and in the order of their thread.
+/// Lends payloads, most of them large, from several threads at once: all come back whole, and in the order of their
+/// thread.
 pub fn lend(url: impl mqtt::IntoConnect, set: impl FnOnce(&mqtt::Client)) {
     const SIZES: [usize; 8] = [40_000, 5, 32_768, 300_000, 0, 70_000, 100_000, 32_767];
     let client = mqtt::Client::new("lend");

@@ -2,9 +2,9 @@
 //! into it.
 //!
 //! A test starts one broker and goes through its versions and ways side by side. Each check has client ids and topics of
-//! its own, so none sees what another does. What a broker is known to get wrong, or to do without, stands in `faults.rs`, with
-//! the words that the check then fails with: a check that fails otherwise fails the test, and so does a fault that is
-//! gone. The table of results is printed whether or not the test passes.
+//! its own, so none sees what another does. What a broker is known to get wrong, or to do without, stands in
+//! `faults.rs`, with the words that the check then fails with: a check that fails otherwise fails the test, and so
+//! does a fault that is gone. The table of results is printed whether or not the test passes.
 //!
 //! Without the feature `brokers` there are mosquitto and the crate's own broker, which need no installation.
 

@@ -2,19 +2,19 @@
 //! many are sent as half of what the client can do. Ours and the fastest other client's, in one run.
 //!
 //! `cargo run --release --manifest-path benches/compare/Cargo.toml --bin latency` first lets every client publish and
-//! receive as fast as it can. Then each runs at half of its own most, and at half of the least of all: the same load for
-//! everybody. Rounds take turns among the clients; the medians are printed.
+//! receive as fast as it can. Then each runs at half of its own most, and at half of the least of all: the same load
+//! for everybody. Rounds take turns among the clients; the medians are printed.
 //!
 //! | option | meaning |
 //! |---|---|
 //! | `--rounds N` | 5 |
 //! | `--time SECONDS` | how long each run is; 2 |
 //!
-//! Messages have 64 bytes and QoS 0, and carry the time of their sending. From publish to the wire: from just before the
-//! call of `publish` until a blocking `read` of the peer has returned with the message. From the wire to the callback:
-//! from just before the peer's `write` until the callback's first look at the clock, or the event's in a client without
-//! callbacks. The peer is a thread of the same process, so that both ends have one clock. A sender that falls behind catches up;
-//! the rate that was reached is printed.
+//! Messages have 64 bytes and QoS 0, and carry the time of their sending. From publish to the wire: from just before
+//! the call of `publish` until a blocking `read` of the peer has returned with the message. From the wire to the
+//! callback: from just before the peer's `write` until the callback's first look at the clock, or the event's in a
+//! client without callbacks. The peer is a thread of the same process, so that both ends have one clock. A sender
+//! that falls behind catches up; the rate that was reached is printed.
 
 mod clients;
 mod pace;

@@ -1,17 +1,17 @@
 //! Throughput over TLS: messages of 1 KiB with QoS 0, published and received. Ours and rumqttc, in one run.
 //!
-//! `cargo run --release --manifest-path benches/compare/Cargo.toml --bin tls` lets the clients take turns, round by round,
-//! and prints the medians with the least and the most of the rounds.
+//! `cargo run --release --manifest-path benches/compare/Cargo.toml --bin tls` lets the clients take turns, round by
+//! round, and prints the medians with the least and the most of the rounds.
 //!
 //! | option | meaning |
 //! |---|---|
 //! | `--rounds N` | 5 |
 //! | `--messages N` | so many in each run; 400000 |
 //!
-//! All clients have the same configuration of rustls, with the ciphers of ring, and the same peer: TLS 1.3, in a process of
-//! its own. The clock runs, and the processor time of the client's process counts, over one connection: from before the
-//! first `publish` until the peer's word that it has all messages; or from before the request for messages until the callback
-//! has the last one, or the event in a client without callbacks.
+//! All clients have the same configuration of rustls, with the ciphers of ring, and the same peer: TLS 1.3, in a
+//! process of its own. The clock runs, and the processor time of the client's process counts, over one connection:
+//! from before the first `publish` until the peer's word that it has all messages; or from before the request for
+//! messages until the callback has the last one, or the event in a client without callbacks.
 
 mod clients;
 mod meter;

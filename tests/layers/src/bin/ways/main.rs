@@ -1,10 +1,10 @@
 //! What each way to a server costs: messages per second of QoS 0 over every combination of a route (directly, SOCKS5, HTTP
 //! CONNECT, a unix socket) and layers (none, TLS, WebSocket, both), as a ratio to plain TCP in the same run.
 //!
-//! `cargo run --release --package layers --bin ways` prints the table; a number behind `--` is how many rounds there are (5).
-//! Each round goes through all ways one after another, and the median of its rounds counts, so what else the machine does
-//! hits all alike. The peer counts or sends as fast as it can, in a thread of the same process: what it needs for TLS and
-//! frames is in the figures too, and so is the copying of the proxies.
+//! `cargo run --release --package layers --bin ways` prints the table; a number behind `--` is how many rounds there
+//! are (5). Each round goes through all ways one after another, and the median of its rounds counts, so what else the
+//! machine does hits all alike. The peer counts or sends as fast as it can, in a thread of the same process: what it
+//! needs for TLS and frames is in the figures too, and so is the copying of the proxies.
 
 #[cfg(unix)]
 mod peer;

@@ -8,7 +8,8 @@ use rumqttc::{Client, Connection, Event, Incoming, MqttOptions, NetworkOptions, 
 use crate::pace::{Load, Next, Pace, now};
 use crate::record::{Outcome, Record};
 
-/// Without Nagle's algorithm, which keeps messages back for milliseconds. It is on by default; for throughput that is better.
+/// Without Nagle's algorithm, which keeps messages back for milliseconds. It is on by default; for throughput that is
+/// better.
 pub(super) fn network_options() -> NetworkOptions {
     let mut options = NetworkOptions::new();
     options.set_tcp_nodelay(true);
