@@ -114,10 +114,12 @@ impl Shared {
         core.writing.flood = core.writing.traffic.go_on(&counters);
         core.session.writes(bytes.len() + payload.len());
         let (epoch, writable) = (core.epoch, core.writing.writable);
+        // DISCONNECT is among them, or what goes without one: nothing comes behind.
+        let last = core.closing_deadline().is_some() && core.session.output().is_empty();
         drop(core);
 
         let started = self.now();
-        let (count, result) = write_all(socket, &mut bytes, &mut payload);
+        let (count, result) = write_all(socket, &mut bytes, &mut payload, last);
         let now = self.now();
         if !payload.is_empty() {
             bytes.append(|out| out.extend_from_slice(payload));
@@ -143,6 +145,7 @@ impl Shared {
             core.line.set_written(written);
             self.unclog(&mut core);
         }
+        let ended = last && result.is_ok();
         match result {
             Ok(()) => {}
             // Writable again before we came back: try again.
@@ -152,6 +155,12 @@ impl Shared {
             Err(error) => self.lose(&mut core, DisconnectReason::Lost(error.into())),
         }
         self.notify(&core);
+        if ended {
+            drop(core);
+            // Fails only where the peer is gone: the next read meets that.
+            let _ = socket.shutdown_write();
+            core = self.lock();
+        }
         core
     }
 
@@ -324,8 +333,11 @@ impl Shared {
             // Nobody polls, so nobody would report that the socket is writable again.
             core.writing.blocked = false;
             core = self.flush(core);
+            if !core.writing.blocked {
+                return core;
+            }
             let left = deadline.saturating_duration_since(self.now());
-            if !core.writing.blocked || left.is_zero() {
+            if left.is_zero() {
                 return core;
             }
             let Some(socket) = core.socket.clone() else {
@@ -378,14 +390,20 @@ fn pause() {
 }
 
 /// Writes as much as the socket takes of `bytes` and of `payload` behind them: how many bytes, and why it stopped.
-/// Without bytes only what the layers answer.
-fn write_all(socket: &Socket, bytes: &mut OutBuffer, payload: &mut &[u8]) -> (usize, io::Result<()>) {
+/// Without bytes only what the layers answer. The `last` ones may wait for the half-close.
+fn write_all(
+    socket: &Socket,
+    bytes: &mut OutBuffer,
+    payload: &mut &[u8],
+    last: bool,
+) -> (usize, io::Result<()>) {
     if bytes.is_empty() {
         return (0, socket.flush());
     }
     let mut count = 0;
     while !bytes.is_empty() || !payload.is_empty() {
         let result = match bytes.as_slice() {
+            Some(slice) if payload.is_empty() && last => socket.write_last(slice),
             Some(slice) if payload.is_empty() => socket.write(slice),
             _ => write_slices(socket, bytes, payload),
         };

@@ -140,6 +140,17 @@ impl Endpoint {
         }
     }
 
+    /// As [`write`](Self::write), of bytes behind which `shutdown_write` follows: where the system can, both leave in one
+    /// packet.
+    pub(super) fn write_last(&self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Self::Tcp(stream) = self {
+            let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+            return retry(|| SockRef::from(stream).send_with_flags(bytes, flags));
+        }
+        self.write(bytes)
+    }
+
     /// Writes as much of `slices`, in their order, as there is room for. Never 0 unless they are all empty.
     ///
     /// # Errors

@@ -72,6 +72,15 @@ impl<'a> Stack<'a> {
         }
     }
 
+    pub(super) fn write_last(self, bytes: &[u8]) -> io::Result<usize> {
+        if self.layers.is_empty() {
+            self.endpoint.write_last(bytes)
+        } else {
+            // Those that they say goodbye with come behind.
+            self.write(bytes)
+        }
+    }
+
     pub(super) fn write_vectored(self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.split() {
             None => self.endpoint.write_vectored(slices),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::{Registry, Token};
@@ -20,6 +21,8 @@ pub(crate) struct Socket {
     pub(super) endpoint: Endpoint,
     /// The uppermost last.
     layers: Vec<Box<dyn Layer>>,
+    /// The peer was told that nothing more will come.
+    has_said_goodbye: AtomicBool,
 }
 
 impl Socket {
@@ -28,6 +31,7 @@ impl Socket {
         Self {
             endpoint,
             layers: Vec::new(),
+            has_said_goodbye: AtomicBool::new(false),
         }
     }
 
@@ -112,6 +116,11 @@ impl Socket {
         self.stack().write(bytes)
     }
 
+    /// As [`write`](Self::write), of bytes behind which `shutdown_write` has to follow at once: they may wait for that.
+    pub(crate) fn write_last(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stack().write_last(bytes)
+    }
+
     /// Writes as much of `slices`, in their order, as there is room for. Never 0 unless they are all empty.
     ///
     /// What was not written has to come first in the next call, cut into slices in whatever way.
@@ -137,8 +146,11 @@ impl Socket {
         self.stack().flush()
     }
 
-    /// Tells the peer that nothing more will come; reading goes on.
+    /// Tells the peer that nothing more will come; reading goes on. Does nothing if it was told so before.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        if self.has_said_goodbye.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         self.stack().shutdown_write()
     }
 

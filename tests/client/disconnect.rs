@@ -37,6 +37,30 @@ fn disconnect_says_goodbye_behind_everything_that_was_written() {
     }
 }
 
+/// No callback comes between the two.
+#[test]
+fn the_end_of_the_stream_comes_with_the_disconnect() {
+    for with_loop in [false, true] {
+        let peer = Peer::listen();
+        let client = mqtt::Client::new("leaves-at-once");
+        let (goodbye, heard) = std::sync::mpsc::channel();
+        let in_callback = Events::new();
+        let report = in_callback.sink();
+        client.on_disconnect(move |_, _, _, _| report(heard.recv_timeout(PATIENCE).is_ok()));
+        if with_loop {
+            client.loop_start().unwrap();
+        }
+        let mut connection = connect_to(&client, &peer);
+        let other_side = std::thread::spawn(move || {
+            connection.expect_goodbye();
+            goodbye.send(()).unwrap();
+        });
+        client.disconnect().unwrap();
+        assert!(in_callback.next(), "with a loop: {with_loop}");
+        other_side.join().unwrap();
+    }
+}
+
 #[test]
 fn disconnect_before_any_connection_is_an_error() {
     let client = mqtt::Client::new("never");

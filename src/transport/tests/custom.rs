@@ -284,10 +284,12 @@ fn a_wake_from_another_thread_ends_a_wait() {
 }
 
 #[test]
-fn shutdown_reaches_the_stream() {
+fn shutdown_reaches_the_stream_once() {
     let (socket, script) = connected();
     socket.shutdown_write().unwrap();
-    assert!(script.state.lock().unwrap().shut);
+    assert!(std::mem::take(&mut script.state.lock().unwrap().shut));
+    socket.shutdown_write().unwrap();
+    assert!(!script.state.lock().unwrap().shut);
 }
 
 #[test]

@@ -62,11 +62,12 @@ fn reading_does_not_block_and_sees_the_end() {
 #[test]
 fn after_a_half_close_the_peer_sees_the_end_and_can_still_answer() {
     let (socket, mut peer) = pair();
-    socket.write_vectored(&[IoSlice::new(b"bye")]).unwrap();
+    socket.write_vectored(&[IoSlice::new(b"good")]).unwrap();
+    assert_eq!(socket.write_last(b"bye").unwrap(), 3);
     socket.shutdown_write().unwrap();
     let mut said = String::new();
     peer.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "bye");
+    assert_eq!(said, "goodbye");
     peer.write_all(b"well").unwrap();
     assert!(socket.wait_readable(LONG).unwrap());
     let mut buffer = [0; 16];
