@@ -131,7 +131,7 @@ impl Shared {
             return Err(Error::NotConnected);
         }
         let socket = dialed.take().ok_or(Error::NotConnected)?;
-        if let Some(waker) = self.waker.get() {
+        if let Some(waker) = self.waker.get().filter(|_| !socket.is_pollable()) {
             let waker = Arc::clone(waker);
             socket.set_waker(Arc::new(move || drop(waker.wake())));
         }
@@ -291,8 +291,9 @@ impl Shared {
             core.closing = Some(Box::new(Closing::NoOther));
             return Ok(());
         }
-        core.session.disconnect(self.now(), reason, properties)?;
-        let until = self.now() + CLOSING;
+        let now = self.now();
+        core.session.disconnect(now, reason, properties)?;
+        let until = now + CLOSING;
         core.closing = Some(Box::new(Closing::Requested { until }));
         self.interrupt();
         // Failures of a loop's callbacks are that loop's to report.

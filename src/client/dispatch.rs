@@ -269,9 +269,10 @@ impl Shared {
         } else {
             let mut core = self.lock();
             if driver.is_current(&core) {
+                let now = self.now();
                 core.session_present = session_present;
-                core.accepted_at = Some(self.now());
-                core.watch_for_first(self.now());
+                core.accepted_at = Some(now);
+                core.watch_for_first(now);
                 core.last_reason = None;
                 core.first_connection = false;
             }

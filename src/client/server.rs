@@ -195,7 +195,9 @@ pub(super) fn check_host(host: &str) -> Result<&str> {
             "must be a name or an IP address, without a port",
         ));
     }
-    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/\\@?#%".contains(c)) {
+    let is_foreign =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '\\' | '@' | '?' | '#' | '%');
+    if host.contains(is_foreign) {
         return Err(Error::argument("host", "must be a name or an IP address"));
     }
     Ok(host)

@@ -4,6 +4,9 @@ use super::writer::put_with_length;
 use super::{Packet, ProtocolVersion};
 use crate::error::Result;
 
+/// Most packets but PUBLISH have at most so many bytes.
+const MOST: usize = 64;
+
 impl Packet {
     /// Appends the packet's bytes to `out`.
     ///
@@ -70,6 +73,8 @@ impl Packet {
             }
             _ => {}
         }
+        // Most packets fit: a new buffer gets its memory once, not with every field.
+        out.reserve(MOST);
         out.push(packet_type.first_byte());
         put_with_length(out, |out| match self {
             Self::Connect(connect) => connect.write(out),
