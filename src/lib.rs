@@ -91,6 +91,7 @@ pub mod subscribe;
 pub mod testing;
 pub mod topic;
 
+mod on_demand;
 mod one_shot;
 mod session;
 mod transport;

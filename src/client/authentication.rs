@@ -288,7 +288,9 @@ impl Client {
                 Error::InvalidArgument { rule, .. } => Error::argument("method", rule),
                 other => other,
             })?;
-        self.callbacks().auth.set(Box::new(AuthHandler { method, step }));
+        self.callbacks()
+            .slot(|slots| &slots.auth)
+            .set(Box::new(AuthHandler { method, step }));
         Ok(())
     }
 

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use crate::on_demand::Empty;
+
 /// A connection that lived at least this long, and at least as long as the delay before it, was a good one: the delays
 /// start again. One that is thrown out at once (two clients with one id, a broker that restarts in circles) is not.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
 
 /// Attempts without a delay would do nothing but connect.
 const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The first delay and the longest one, where nothing else is set.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Delays that double from attempt to attempt, each varied by chance.
 #[derive(Clone, Debug)]
@@ -22,16 +28,20 @@ pub(crate) struct Backoff {
     attempts: u32,
 }
 
+/// No attempt was made, and nothing set.
+impl Empty for Backoff {
+    const EMPTY: &'static Self = &Self {
+        min: FIRST,
+        max: LONGEST,
+        jitter: 0.25,
+        next: FIRST,
+        attempts: 0,
+    };
+}
+
 impl Default for Backoff {
     fn default() -> Self {
-        let (min, max) = (Duration::from_secs(1), Duration::from_secs(120));
-        Self {
-            min,
-            max,
-            jitter: 0.25,
-            next: min,
-            attempts: 0,
-        }
+        Self::EMPTY.clone()
     }
 }
 

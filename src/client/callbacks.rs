@@ -10,6 +10,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,6 +23,7 @@ use super::redirect::OnRedirect;
 use super::{Client, ConnectFlags, DisconnectFlags, LogLevel, Message, SocketHandle};
 use crate::codec::{Properties, ReasonCode};
 use crate::error::{Error, Result};
+use crate::on_demand::OnDemand;
 
 pub(crate) type OnConnect = dyn FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> Result<()> + Send;
 pub(crate) type OnConnectFail = dyn FnMut(&Client, &Error) -> Result<()> + Send;
@@ -143,12 +145,12 @@ impl<F: ?Sized> Slot<F> {
 pub(crate) struct LazySlot<F: ?Sized>(OnceLock<Box<Slot<F>>>);
 
 impl<F: ?Sized> LazySlot<F> {
-    fn made(&self) -> Option<&Slot<F>> {
-        self.0.get().map(Box::as_ref)
+    const fn new() -> Self {
+        Self(OnceLock::new())
     }
 
-    pub(crate) fn set(&self, closure: Box<F>) {
-        self.0.get_or_init(Box::default).set(closure);
+    fn made(&self) -> Option<&Slot<F>> {
+        self.0.get().map(Box::as_ref)
     }
 
     pub(crate) fn clear(&self) {
@@ -193,7 +195,7 @@ impl<F: ?Sized> LazySlot<F> {
 
 impl<F: ?Sized> Default for LazySlot<F> {
     fn default() -> Self {
-        Self(OnceLock::new())
+        Self::new()
     }
 }
 
@@ -349,6 +351,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// All closures of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Callbacks {
+    /// Made when a closure is first set.
+    slots: OnceLock<Box<Slots>>,
+    pub(crate) filters: Filters,
+    pub(crate) receivers: Receivers,
+    pub(crate) log: Log,
+}
+
+/// The places of those of which there is one at most.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
     pub(crate) connect: LazySlot<OnConnect>,
     pub(crate) connect_fail: LazySlot<OnConnectFail>,
     pub(crate) pre_connect: LazySlot<OnPreConnect>,
@@ -364,20 +376,61 @@ pub(crate) struct Callbacks {
     pub(crate) reconnect_if: LazySlot<ReconnectIf>,
     pub(crate) auth: LazySlot<AuthHandler>,
     pub(crate) redirect: LazySlot<OnRedirect>,
-    pub(crate) filters: Filters,
-    pub(crate) receivers: Receivers,
-    pub(crate) log: Log,
+}
+
+/// The slots of clients for which no closure was set.
+static NO_CLOSURES: Slots = Slots {
+    connect: LazySlot::new(),
+    connect_fail: LazySlot::new(),
+    pre_connect: LazySlot::new(),
+    disconnect: LazySlot::new(),
+    message: LazySlot::new(),
+    publish: LazySlot::new(),
+    subscribe: LazySlot::new(),
+    unsubscribe: LazySlot::new(),
+    socket_open: LazySlot::new(),
+    socket_close: LazySlot::new(),
+    socket_register_write: LazySlot::new(),
+    socket_unregister_write: LazySlot::new(),
+    reconnect_if: LazySlot::new(),
+    auth: LazySlot::new(),
+    redirect: LazySlot::new(),
+};
+
+impl Callbacks {
+    /// A slot to put a closure into.
+    pub(crate) fn slot<F: ?Sized>(&self, which: impl FnOnce(&Slots) -> &LazySlot<F>) -> OwnSlot<'_, F> {
+        OwnSlot(which(self.slots.get_or_init(Box::default)))
+    }
+}
+
+/// A slot that is the client's own, not one of [`NO_CLOSURES`].
+pub(crate) struct OwnSlot<'a, F: ?Sized>(&'a LazySlot<F>);
+
+impl<F: ?Sized> OwnSlot<'_, F> {
+    pub(crate) fn set(&self, closure: Box<F>) {
+        self.0.0.get_or_init(Box::default).set(closure);
+    }
+}
+
+impl Deref for Callbacks {
+    type Target = Slots;
+
+    #[inline]
+    fn deref(&self) -> &Slots {
+        self.slots.get().map_or(&NO_CLOSURES, Box::as_ref)
+    }
 }
 
 /// The channels of `messages`.
 #[derive(Debug, Default)]
 pub(crate) struct Receivers {
-    senders: Mutex<Vec<Sender<Message>>>,
+    senders: Mutex<OnDemand<Vec<Sender<Message>>>>,
     any: AtomicBool,
 }
 
 impl Receivers {
-    fn senders(&self) -> MutexGuard<'_, Vec<Sender<Message>>> {
+    fn senders(&self) -> MutexGuard<'_, OnDemand<Vec<Sender<Message>>>> {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

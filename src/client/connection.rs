@@ -65,7 +65,6 @@ impl Shared {
         let mut socket = Some(socket);
         let handle = {
             let mut core = self.lock();
-            core.redirects.reached(&reached.server);
             core.take_credentials(&reached.server);
             core.take_session(options);
             core.adapt_session(options);

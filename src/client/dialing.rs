@@ -108,7 +108,11 @@ impl Shared {
         epoch: u64,
         cancel: &Cancel,
     ) -> Result<()> {
-        let moved = self.lock().redirects.begin();
+        let moved = self
+            .lock()
+            .redirects
+            .present()
+            .and_then(|redirects| redirects.begin());
         let servers = match moved {
             Some(servers) => Some(servers),
             None => self.named_servers(options, timeout, cancel)?,

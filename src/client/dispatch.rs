@@ -217,6 +217,7 @@ impl Shared {
         watch: &mut Watch,
         first: (u16, ReasonCode, Properties),
     ) -> u32 {
+        let slot = &self.callbacks.publish;
         let mut on_publish = None;
         let mut count = 0;
         let (mut mid, mut reason, mut properties) = first;
@@ -228,7 +229,7 @@ impl Shared {
             {
                 // The closure goes back before another one is taken.
                 drop(on_publish.take());
-                on_publish = self.callbacks.publish.hold();
+                on_publish = slot.hold();
             }
             if let Some(on_publish) = &mut on_publish {
                 watch.enter(self, "on_publish");

@@ -72,7 +72,7 @@ impl Default for Driver {
     fn default() -> Self {
         Self {
             poll: None,
-            events: Events::with_capacity(4),
+            events: Events::with_capacity(2),
             epoch: 0,
             socket: None,
             decoder: Decoder::new(ProtocolVersion::V311),

@@ -11,6 +11,7 @@ use super::shared::Shared;
 use super::tracker::Tracker;
 use crate::codec::ReasonCode;
 use crate::error::{DropReason, Error, Result};
+use crate::on_demand::OnDemand;
 
 /// Where an accepted message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,12 @@ pub(crate) struct WrittenBytes {
     ended: AtomicBool,
     /// Whether there may be somebody in `channels`.
     asked: AtomicBool,
-    /// Who asked for the outcome of the message that ends at this position. No other lock is taken under this one.
-    channels: Mutex<Vec<(u64, Sender<Result<()>>)>>,
+    /// No other lock is taken under this one.
+    channels: Mutex<OnDemand<Vec<Asked>>>,
 }
+
+/// Who asked for the outcome of the message that ends at this position.
+type Asked = (u64, Sender<Result<()>>);
 
 impl WrittenBytes {
     pub(crate) fn new(shared: Weak<Shared>) -> Arc<Self> {
@@ -120,7 +124,7 @@ impl WrittenBytes {
         self.asked.store(!channels.is_empty(), Ordering::SeqCst);
     }
 
-    fn channels(&self) -> MutexGuard<'_, Vec<(u64, Sender<Result<()>>)>> {
+    fn channels(&self) -> MutexGuard<'_, OnDemand<Vec<Asked>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

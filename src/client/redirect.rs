@@ -7,6 +7,7 @@ use super::server::{Parts, Scheme};
 use super::shared::Shared;
 use super::{Client, Server};
 use crate::codec::{Properties, ReasonCode};
+use crate::on_demand::Empty;
 
 /// So many servers may pass a client on, one after the other, before it waits and starts again.
 const MAX_HOPS: u8 = 3;
@@ -51,8 +52,14 @@ pub(crate) struct Redirects {
     hops: u8,
     /// In place of the servers of `connect`.
     moved: Option<Vec<Server>>,
-    /// The server of the last connection, whose URL goes for those that it leads to: none can lead away from TLS.
-    reached: Option<Server>,
+}
+
+impl Empty for Redirects {
+    const EMPTY: &'static Self = &Self {
+        offered: None,
+        hops: 0,
+        moved: None,
+    };
 }
 
 impl Redirects {
@@ -69,35 +76,21 @@ impl Redirects {
         self.moved.clone()
     }
 
-    /// This server could be reached.
-    pub(super) fn reached(&mut self, server: &Server) {
-        self.reached = Some(server.clone());
-    }
-
-    fn scheme(&self) -> Scheme {
-        self.reached
-            .as_ref()
-            .map(|server| server.parts().scheme)
-            .unwrap_or_default()
-    }
-
     /// The connection was a good one, or the next attempt waits: another chain may begin.
     pub(super) fn settled(&mut self) {
         self.hops = 0;
     }
 
-    /// The client is led to these servers, for good or, if the result is not empty, for one connection.
-    fn follow(&mut self, redirect: Redirect) -> Vec<Server> {
+    /// The client is led from one server to these, for good or, if the result is not empty, for one connection.
+    fn follow(&mut self, redirect: Redirect, from: &Server) -> Vec<Server> {
         let mut servers = redirect.servers;
-        if let Some(reached) = &self.reached {
-            let Parts {
-                ws_path, credentials, ..
-            } = reached.parts();
-            for server in &mut servers {
-                let server = server.parts_mut();
-                server.ws_path.clone_from(ws_path);
-                server.credentials.clone_from(credentials);
-            }
+        let Parts {
+            ws_path, credentials, ..
+        } = from.parts();
+        for server in &mut servers {
+            let server = server.parts_mut();
+            server.ws_path.clone_from(ws_path);
+            server.credentials.clone_from(credentials);
         }
         self.hops += 1;
         if redirect.is_permanent {
@@ -144,7 +137,7 @@ impl Client {
         F: FnMut(&Client, &Redirect) -> bool + Send + 'static,
     {
         self.callbacks()
-            .redirect
+            .slot(|slots| &slots.redirect)
             .set(Box::new(move |client, redirect| decide(client, redirect)));
         self
     }
@@ -155,21 +148,28 @@ pub(crate) type OnRedirect = dyn FnMut(&Client, &Redirect) -> bool + Send;
 impl Shared {
     /// Whether the next attempt follows the server that ended the last connection, at once.
     pub(super) fn follows_redirect(self: &Arc<Self>) -> bool {
-        let redirect = {
+        let (from, redirect) = {
             let mut core = self.lock();
-            let offered = mem::take(&mut core.redirects.offered);
+            let offered = core
+                .redirects
+                .present()
+                .and_then(|redirects| redirects.offered.take());
             let Some((reason, reference)) = offered.filter(|_| self.callbacks.redirect.is_set()) else {
+                return false;
+            };
+            // Its URL goes for those that it leads to: none can lead away from TLS.
+            let Some(from) = core.servers.current().cloned() else {
                 return false;
             };
             if core.redirects.hops >= MAX_HOPS {
                 core.note("too many servers in a row send to another one: waiting");
                 return false;
             }
-            let redirect = Redirect::new(reason, &reference, core.redirects.scheme());
+            let redirect = Redirect::new(reason, &reference, from.parts().scheme);
             if redirect.is_none() {
                 core.note("the server names another one to use, but not in a form that is understood");
             }
-            redirect
+            (from, redirect)
         };
         let Some(redirect) = redirect else {
             return false;
@@ -182,7 +182,7 @@ impl Shared {
                 let servers: Vec<_> = redirect.servers.iter().map(Server::to_string).collect();
                 log::info!(target: "callmq", "sent to another server ({}): {}", redirect.reason_code, servers.join(", "));
                 let mut core = self.lock();
-                let servers = core.redirects.follow(redirect);
+                let servers = core.redirects.follow(redirect, &from);
                 core.servers.detour(servers);
                 true
             }
@@ -237,10 +237,10 @@ mod tests {
     #[cfg(feature = "websocket")]
     #[test]
     fn the_path_of_a_websocket_and_the_credentials_go_along() {
-        let mut redirects = Redirects::default();
-        redirects.reached(&"ws://me:secret@h/path?x".parse().unwrap());
-        let redirect = Redirect::new(ReasonCode::USE_ANOTHER_SERVER, "other:81", redirects.scheme()).unwrap();
-        let servers = redirects.follow(redirect);
+        let from: Server = "ws://me:secret@h/path?x".parse().unwrap();
+        let redirect =
+            Redirect::new(ReasonCode::USE_ANOTHER_SERVER, "other:81", from.parts().scheme).unwrap();
+        let servers = Redirects::default().follow(redirect, &from);
         assert_eq!(servers[0].to_string(), "ws://other:81/path");
         assert_eq!(servers[0].parts().ws_path.as_deref(), Some("/path?x"));
         let credentials = servers[0].parts().credentials.as_ref().unwrap();

@@ -33,11 +33,11 @@ impl Client {
         F: FnMut(&Client, ConnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .connect
-            .set(Box::new(move |client, flags, reason, properties| {
+        self.callbacks().slot(|slots| &slots.connect).set(Box::new(
+            move |client, flags, reason, properties| {
                 callback(client, flags, reason, properties).into_result()
-            }));
+            },
+        ));
         self
     }
 
@@ -52,9 +52,11 @@ impl Client {
         F: FnMut(&Client, &Error) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().connect_fail.set(Box::new(move |client, error| {
-            callback(client, error).into_result()
-        }));
+        self.callbacks()
+            .slot(|slots| &slots.connect_fail)
+            .set(Box::new(move |client, error| {
+                callback(client, error).into_result()
+            }));
         self
     }
 
@@ -74,7 +76,7 @@ impl Client {
         R: Outcome,
     {
         self.callbacks()
-            .pre_connect
+            .slot(|slots| &slots.pre_connect)
             .set(Box::new(move |client| callback(client).into_result()));
         self
     }
@@ -98,11 +100,11 @@ impl Client {
         F: FnMut(&Client, DisconnectFlags, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .disconnect
-            .set(Box::new(move |client, flags, reason, properties| {
+        self.callbacks().slot(|slots| &slots.disconnect).set(Box::new(
+            move |client, flags, reason, properties| {
                 callback(client, flags, reason, properties).into_result()
-            }));
+            },
+        ));
         self
     }
 
@@ -123,9 +125,11 @@ impl Client {
         F: FnMut(&Client, &Message) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().message.set(Box::new(move |client, message| {
-            callback(client, message).into_result()
-        }));
+        self.callbacks()
+            .slot(|slots| &slots.message)
+            .set(Box::new(move |client, message| {
+                callback(client, message).into_result()
+            }));
         self
     }
 
@@ -140,11 +144,9 @@ impl Client {
         F: FnMut(&Client, u16, ReasonCode, &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .publish
-            .set(Box::new(move |client, mid, reason, properties| {
-                callback(client, mid, reason, properties).into_result()
-            }));
+        self.callbacks().slot(|slots| &slots.publish).set(Box::new(
+            move |client, mid, reason, properties| callback(client, mid, reason, properties).into_result(),
+        ));
         self.report_qos0();
         self
     }
@@ -159,11 +161,9 @@ impl Client {
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .subscribe
-            .set(Box::new(move |client, mid, reasons, properties| {
-                callback(client, mid, reasons, properties).into_result()
-            }));
+        self.callbacks().slot(|slots| &slots.subscribe).set(Box::new(
+            move |client, mid, reasons, properties| callback(client, mid, reasons, properties).into_result(),
+        ));
         self
     }
 
@@ -175,11 +175,9 @@ impl Client {
         F: FnMut(&Client, u16, &[ReasonCode], &Properties) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks()
-            .unsubscribe
-            .set(Box::new(move |client, mid, reasons, properties| {
-                callback(client, mid, reasons, properties).into_result()
-            }));
+        self.callbacks().slot(|slots| &slots.unsubscribe).set(Box::new(
+            move |client, mid, reasons, properties| callback(client, mid, reasons, properties).into_result(),
+        ));
         self
     }
 
@@ -206,9 +204,11 @@ impl Client {
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().socket_open.set(Box::new(move |client, socket| {
-            callback(client, socket).into_result()
-        }));
+        self.callbacks()
+            .slot(|slots| &slots.socket_open)
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
         self
     }
 
@@ -218,9 +218,11 @@ impl Client {
         F: FnMut(&Client, &SocketHandle) -> R + Send + 'static,
         R: Outcome,
     {
-        self.callbacks().socket_close.set(Box::new(move |client, socket| {
-            callback(client, socket).into_result()
-        }));
+        self.callbacks()
+            .slot(|slots| &slots.socket_close)
+            .set(Box::new(move |client, socket| {
+                callback(client, socket).into_result()
+            }));
         self
     }
 
@@ -234,7 +236,7 @@ impl Client {
         R: Outcome,
     {
         self.callbacks()
-            .socket_register_write
+            .slot(|slots| &slots.socket_register_write)
             .set(Box::new(move |client, socket| {
                 callback(client, socket).into_result()
             }));
@@ -249,7 +251,7 @@ impl Client {
         R: Outcome,
     {
         self.callbacks()
-            .socket_unregister_write
+            .slot(|slots| &slots.socket_unregister_write)
             .set(Box::new(move |client, socket| {
                 callback(client, socket).into_result()
             }));
@@ -278,7 +280,7 @@ impl Client {
         F: FnMut(&Client, &DisconnectReason, u32) -> bool + Send + 'static,
     {
         self.callbacks()
-            .reconnect_if
+            .slot(|slots| &slots.reconnect_if)
             .set(Box::new(move |client, reason, attempts| {
                 decide(client, reason, attempts)
             }));

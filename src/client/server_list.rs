@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{DisconnectReason, Server};
 use crate::codec::ReasonCode;
+use crate::on_demand::OnDemand;
 
 /// A server that has failed comes after the others for so long.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
@@ -32,13 +33,13 @@ pub(crate) struct ServerList {
     entries: Vec<Entry>,
     order: ServerOrder,
     /// These come first, each once.
-    detour: VecDeque<Server>,
+    detour: OnDemand<VecDeque<Server>>,
     /// The server that was tried last, and its place if it is of the list.
     current: Option<(Server, Option<usize>)>,
     /// That one is to be tried once more before the others.
     again: bool,
-    /// When to look for the first server, and how long after that again.
-    look: Option<(Instant, Duration)>,
+    /// The first server is to be looked for.
+    look: Option<Box<Look>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,14 @@ struct Entry {
     failed_at: Option<Instant>,
     /// In this round.
     tried: bool,
+}
+
+/// A look at whether the first server can be reached.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    /// How long after that again.
+    every: Duration,
 }
 
 impl ServerList {
@@ -74,7 +83,7 @@ impl ServerList {
 
     /// Has these servers tried before all others, for one connection.
     pub(super) fn detour(&mut self, servers: Vec<Server>) {
-        self.detour = servers.into();
+        *self.detour = servers.into();
     }
 
     /// Has the server of the last try tried once more before all others, in another way.
@@ -94,7 +103,7 @@ impl ServerList {
         if std::mem::take(&mut self.again) && self.current.is_some() {
             return self.current().cloned();
         }
-        if let Some(server) = self.detour.pop_front() {
+        if let Some(server) = self.detour.present().and_then(VecDeque::pop_front) {
             self.current = Some((server.clone(), None));
             return Some(server);
         }
@@ -139,21 +148,21 @@ impl ServerList {
     /// after this time.
     pub(super) fn accepted(&mut self, now: Instant, return_after: Option<Duration>) {
         let away = matches!(self.current, Some((_, Some(1..)))) && self.order == ServerOrder::Listed;
-        let look = return_after
-            .filter(|_| away)
-            .map(|after| (now.checked_add(after), after));
-        self.look = look.and_then(|(at, after)| Some((at?, after)));
+        self.look = return_after.filter(|_| away).and_then(|every| {
+            let at = now.checked_add(every)?;
+            Some(Box::new(Look { at, every }))
+        });
     }
 
     /// When [`look_for_first`](Self::look_for_first) has something to say.
     pub(super) fn look_at(&self) -> Option<Instant> {
-        self.look.map(|(at, _)| at)
+        self.look.as_ref().map(|look| look.at)
     }
 
     /// The first server, if it is time to look whether it can be reached.
     pub(super) fn look_for_first(&mut self, now: Instant) -> Option<Server> {
-        let (at, every) = self.look.filter(|(at, _)| *at <= now)?;
-        self.look = Some((now.checked_add(every).unwrap_or(at), every));
+        let look = self.look.as_mut().filter(|look| look.at <= now)?;
+        look.at = now.checked_add(look.every).unwrap_or(look.at);
         self.entries.first().map(|entry| entry.server.clone())
     }
 

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::backoff::Backoff;
 use super::connect_options::ConnectOptions;
 use super::fallback::Fallback;
-use super::redirect::Redirects;
 use super::server_list::ServerList;
 use super::shared::{Core, Phase, Shared};
 use super::{
@@ -18,6 +16,7 @@ use super::{
 };
 use crate::codec::ProtocolVersion;
 use crate::error::{DropReason, Error, Result};
+use crate::on_demand::OnDemand;
 use crate::session::Credentials;
 
 /// Settings. Those of a connection take effect at the next one.
@@ -459,9 +458,11 @@ impl Core {
         self.session.settings = settings;
         self.forget_fallback();
         self.first_connection = true;
-        self.redirects = Redirects::default();
+        self.redirects = OnDemand::default();
         self.servers = ServerList::default();
-        self.backoff.reset();
+        if let Some(backoff) = self.backoff.present() {
+            backoff.reset();
+        }
         Ok(self.options.replace(Arc::clone(options)))
     }
 
@@ -554,9 +555,9 @@ impl Shared {
         core.setting_problem = None;
         core.first_connection = true;
         core.transport = Transport::default();
-        core.backoff = Backoff::default();
+        core.backoff = OnDemand::default();
         core.fallback = Fallback::default();
-        core.redirects = Redirects::default();
+        core.redirects = OnDemand::default();
         core.servers = ServerList::default();
         core.reconnect_on_failure = true;
         core.manual_ack = false;

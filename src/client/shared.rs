@@ -32,6 +32,7 @@ use super::tracker::{Tracker, Trackers};
 use super::write::Traffic;
 use super::{CleanStart, Client, DisconnectReason, Transport, guard};
 use crate::error::Error;
+use crate::on_demand::OnDemand;
 use crate::session::{Credentials, Event, Link, OutBuffer, Session, Settings};
 use crate::transport::{Cancel, DialOptions, Socket};
 
@@ -113,12 +114,12 @@ pub(crate) struct Core {
     /// No connection was accepted since `connect` was called.
     pub(super) first_connection: bool,
     pub(super) transport: Transport,
-    pub(super) backoff: Backoff,
+    pub(super) backoff: OnDemand<Backoff>,
     pub(super) reconnect_on_failure: bool,
     pub(super) manual_ack: bool,
     pub(super) suppress_exceptions: bool,
     /// Happenings that wait for the dispatcher, in order.
-    pub(super) happenings: VecDeque<Happening>,
+    pub(super) happenings: OnDemand<VecDeque<Happening>>,
     /// The first failure of a callback that no loop's caller was told of yet.
     pub(super) callback_error: Option<Box<Error>>,
     /// What the thread of `loop_start` ended with, for `loop_stop`.
@@ -155,7 +156,7 @@ pub(crate) struct Core {
     /// The next attempt is to be made at once.
     pub(super) reconnect_now: bool,
     pub(super) fallback: Fallback,
-    pub(super) redirects: Redirects,
+    pub(super) redirects: OnDemand<Redirects>,
     pub(super) servers: ServerList,
     /// Ends the look whether the first of them can be reached.
     pub(super) probe: Option<Cancel>,
@@ -298,11 +299,11 @@ impl Shared {
                 setting_problem: None,
                 first_connection: true,
                 transport: Transport::Tcp,
-                backoff: Backoff::default(),
+                backoff: OnDemand::default(),
                 reconnect_on_failure: true,
                 manual_ack: false,
                 suppress_exceptions: false,
-                happenings: VecDeque::new(),
+                happenings: OnDemand::default(),
                 callback_error: None,
                 thread_error: None,
                 last_reason: None,
@@ -334,7 +335,7 @@ impl Shared {
                 goodbye: Instant::now(),
                 reconnect_now: false,
                 fallback: Fallback::default(),
-                redirects: Redirects::default(),
+                redirects: OnDemand::default(),
                 servers: ServerList::default(),
                 probe: None,
                 reauthentication: None,

@@ -1,6 +1,7 @@
 //! A table indexed by Packet Identifier.
 
 use crate::codec::PacketId;
+use crate::on_demand::OnDemand;
 
 /// Values by Packet Identifier, in pages that exist only where there are values: looking one up is two array accesses,
 /// and identifiers that count up reuse the same two pages.
@@ -9,7 +10,7 @@ pub(super) struct IdMap<V> {
     pages: Vec<Option<Box<Page<V>>>>,
     /// Emptied pages, kept for the next ones that are needed.
     #[allow(clippy::vec_box, reason = "they keep their places")]
-    spare: Vec<Box<Page<V>>>,
+    spare: OnDemand<Vec<Box<Page<V>>>>,
     len: usize,
 }
 
@@ -25,11 +26,11 @@ const PAGE: usize = 64;
 /// So many emptied pages are kept: a window of messages that moves on empties as many as it needs.
 const SPARES: usize = 8;
 
-impl<V> IdMap<V> {
+impl<V: 'static> IdMap<V> {
     pub(super) fn new() -> Self {
         Self {
             pages: Vec::new(),
-            spare: Vec::new(),
+            spare: OnDemand::default(),
             len: 0,
         }
     }
@@ -53,7 +54,10 @@ impl<V> IdMap<V> {
         }
         let page = match &mut self.pages[page] {
             Some(page) => page,
-            empty => empty.insert(self.spare.pop().unwrap_or_else(Page::empty)),
+            empty => {
+                let spare = self.spare.present().and_then(Vec::pop);
+                empty.insert(spare.unwrap_or_else(Page::empty))
+            }
         };
         let place = &mut page.values[place];
         if place.is_some() {

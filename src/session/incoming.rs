@@ -25,6 +25,7 @@ use crate::codec::{
     AckKind, PacketId, PlainPackets, PlainPublish, Properties, ProtocolVersion, Publish, QoS, ReasonCode,
     ShortAck,
 };
+use crate::on_demand::OnDemand;
 
 /// What is received and not finished.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(super) struct Incoming {
     unacknowledged: VecDeque<(PacketId, Answer)>,
     first: u64,
     /// What the application says about some of those, by their numbers.
-    verdicts: BTreeMap<u64, Verdict>,
+    verdicts: OnDemand<BTreeMap<u64, Verdict>>,
     /// Messages of QoS 2.
     exactly_once: IdMap<Stored>,
     /// Those of them that are kept for a PUBREL, and their bytes.
@@ -144,7 +145,7 @@ impl Incoming {
             connection: 0,
             unacknowledged: VecDeque::new(),
             first: 0,
-            verdicts: BTreeMap::new(),
+            verdicts: OnDemand::default(),
             exactly_once: IdMap::new(),
             kept: Kept::default(),
             packets: PacketStore::default(),
@@ -157,7 +158,7 @@ impl Incoming {
         self.connection = self.connection.wrapping_add(1);
         self.first += self.unacknowledged.len() as u64;
         self.unacknowledged.clear();
-        self.verdicts.clear();
+        self.verdicts = OnDemand::default();
         for (_, stored) in self.exactly_once.iter_mut() {
             match &mut stored.step {
                 Step::Delivered { released, .. } => *released = false,

@@ -79,7 +79,7 @@ use wire::Wire;
 
 /// Follows one outgoing message or subscription request. Called in the middle of the session's work: it stores and
 /// wakes, it never calls back.
-pub(crate) trait Track: Clone {
+pub(crate) trait Track: Clone + 'static {
     /// The message is on its way (in the output).
     fn sent(&self);
     /// The exchange ended: QoS 0 written, PUBACK, PUBCOMP, or a PUBREC that refuses; with the server's Reason String.

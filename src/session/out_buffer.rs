@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use crate::on_demand::OnDemand;
+
 /// Payloads of at least this many bytes are not copied but written from where they are.
 pub(crate) const SHARED_PAYLOAD_MIN: usize = 32 * 1024;
 
@@ -12,7 +14,7 @@ pub(crate) const SHARED_PAYLOAD_MIN: usize = 32 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct OutBuffer {
     /// What comes before `tail`; empty unless there are shared payloads.
-    chunks: VecDeque<Bytes>,
+    chunks: OnDemand<VecDeque<Bytes>>,
     /// Small packets, side by side; new ones go to its end.
     tail: Vec<u8>,
     /// How many bytes of `tail` were written already.
@@ -85,20 +87,22 @@ impl OutBuffer {
         }
         let mut count = count;
         self.len -= count;
-        while let Some(first) = self.chunks.front_mut() {
-            if count < first.len() {
-                first.advance(count);
-                return;
+        if let Some(chunks) = self.chunks.present() {
+            while let Some(first) = chunks.front_mut() {
+                if count < first.len() {
+                    first.advance(count);
+                    return;
+                }
+                count -= first.len();
+                chunks.pop_front();
             }
-            count -= first.len();
-            self.chunks.pop_front();
         }
         self.tail_written += count;
     }
 
     pub(crate) fn clear(&mut self) {
-        if !self.chunks.is_empty() {
-            self.chunks.clear();
+        if let Some(chunks) = self.chunks.present() {
+            chunks.clear();
         }
         if self.tail.capacity() > RETAINED_CAPACITY {
             // Given back whole: allocators soon keep at hand what comes and goes, but not what is made larger and smaller.

@@ -72,7 +72,7 @@ pub(super) enum Again {
     Release(PacketId),
 }
 
-impl<T> InFlight<T> {
+impl<T: 'static> InFlight<T> {
     pub(super) fn new() -> Self {
         Self {
             slots: IdMap::new(),
@@ -123,14 +123,6 @@ impl<T> InFlight<T> {
         );
     }
 
-    /// PUBACK. One for a message of QoS 2 ends that as well: a known server acknowledges so what it does not want.
-    pub(super) fn handle_puback(&mut self, id: PacketId) -> Acked {
-        match self.slots.get_mut(id) {
-            Some(_) => Acked::Finished,
-            None => Acked::Unknown,
-        }
-    }
-
     /// PUBREC; a failure ends the exchange [MQTT-4.4.0-2].
     pub(super) fn handle_pubrec(&mut self, id: PacketId, failed: bool) -> Acked {
         let Some(slot) = self.slots.get_mut(id) else {
@@ -164,9 +156,9 @@ impl<T> InFlight<T> {
         }
     }
 
-    /// The exchange has ended: the message goes, after `last` has seen it.
+    /// The exchange has ended: the message goes, after `last` has seen it. `false`: the identifier is not in use.
     #[inline]
-    pub(super) fn finish(&mut self, id: PacketId, last: impl FnOnce(&mut Slot<T>)) {
+    pub(super) fn finish(&mut self, id: PacketId, last: impl FnOnce(&mut Slot<T>)) -> bool {
         let counted = self.slots.remove_if(id, |slot| {
             last(slot);
             Some(slot.step != Step::Waiting)
@@ -174,6 +166,7 @@ impl<T> InFlight<T> {
         if counted == Some(true) {
             self.occupied = self.occupied.saturating_sub(1);
         }
+        counted.is_some()
     }
 
     /// The connection is gone; `written` of its bytes had left.

@@ -223,11 +223,11 @@ impl<T: Track> Session<T> {
         }
     }
 
-    /// The exchange of a message of QoS 1 or 2 has ended.
+    /// The exchange of a message of QoS 1 or 2 has ended, if the identifier is that of one.
     #[inline(always)]
     pub(super) fn finish(&mut self, packet_id: PacketId, mut reason: ReasonCode, properties: Properties) {
         let (pool, mut mid) = (&mut self.pool, 0);
-        self.in_flight.finish(packet_id, |slot| {
+        let known = self.in_flight.finish(packet_id, |slot| {
             if reason == ReasonCode::PACKET_IDENTIFIER_NOT_FOUND && slot.is_recovered() {
                 // The PUBCOMP before was lost with its connection: no error in a recovery (MQTT 5.0, section 3.7.2.1).
                 reason = ReasonCode::SUCCESS;
@@ -236,6 +236,9 @@ impl<T: Track> Session<T> {
             pool.put(&mut slot.message);
             slot.track.acknowledged(reason, properties.reason_string());
         });
+        if !known {
+            return;
+        }
         self.ids.release(packet_id);
         self.wire.counters.acknowledged += 1;
         self.wire.counters.refused += u64::from(reason.is_failure());

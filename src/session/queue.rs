@@ -18,7 +18,8 @@ pub(super) struct Queue<T> {
     messages: usize,
     bytes: usize,
     /// Where the message of each topic is; only while the policy is `WhenFull::KeepLatest`.
-    latest: Option<HashMap<Box<str>, Place>>,
+    #[allow(clippy::box_collection, reason = "few clients have it")]
+    latest: Option<Box<HashMap<Box<str>, Place>>>,
     /// The messages that expire: when, and where they are.
     expiring: BTreeSet<(Instant, Which, u64)>,
 }
@@ -133,7 +134,9 @@ impl<T> Queue<T> {
     /// Appends a message.
     #[inline(always)]
     pub(super) fn push(&mut self, queued: Queued<T>) {
-        self.latest = None;
+        if self.latest.is_some() {
+            self.latest = None;
+        }
         let serial = self.take_serial();
         self.append(serial, queued);
     }
@@ -181,7 +184,7 @@ impl<T> Queue<T> {
             while let Some(entry) = self.pop_oldest_entry() {
                 everything.push(entry);
             }
-            self.latest = Some(HashMap::new());
+            self.latest = Some(Box::default());
             let entries = everything.into_iter();
             superseded.extend(entries.filter_map(|entry| self.put_latest(entry.0, entry.1)));
         }

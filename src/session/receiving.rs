@@ -364,7 +364,8 @@ impl<T: Track> Session<T> {
         properties: Properties,
     ) -> Result<(), DecodeError> {
         let acked = match kind {
-            AckKind::PubAck => self.in_flight.handle_puback(packet_id),
+            // One for a message of QoS 2 ends that as well: a known server acknowledges so what it does not want.
+            AckKind::PubAck => Acked::Finished,
             AckKind::PubRec => self.in_flight.handle_pubrec(packet_id, reason.is_failure()),
             AckKind::PubComp => self.in_flight.handle_pubcomp(packet_id),
             AckKind::PubRel => {

@@ -71,7 +71,7 @@ pub(super) enum Answered<T> {
 /// A SUBSCRIBE that renews subscriptions stays below this many bytes.
 const RENEWAL_BYTES: usize = 64 * 1024;
 
-impl<T> Default for Subscriptions<T> {
+impl<T: 'static> Default for Subscriptions<T> {
     fn default() -> Self {
         Self {
             ledger: HashMap::new(),
@@ -83,7 +83,7 @@ impl<T> Default for Subscriptions<T> {
     }
 }
 
-impl<T> Subscriptions<T> {
+impl<T: 'static> Subscriptions<T> {
     /// Notes a new request. It goes out by [`next_pending`](Self::next_pending).
     pub(super) fn request(&mut self, packet_id: PacketId, packet: Packet, track: Option<T>) {
         let serial = self.next_serial;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::wire::PublishPacket;
 use crate::codec::{Properties, Property, Publish, ReasonCode};
 use crate::error::{DecodeError, Error, Result, ServerLimit};
+use crate::on_demand::OnDemand;
 use crate::topic::TopicName;
 
 /// The identifier of the property.
@@ -25,7 +26,7 @@ pub(super) struct Received {
     /// What we announced; 0 allows none.
     maximum: u16,
     /// The topic of alias `n` is at `n - 1`.
-    topics: Vec<Option<TopicName>>,
+    topics: OnDemand<Vec<Option<TopicName>>>,
 }
 
 impl Received {
@@ -33,7 +34,7 @@ impl Received {
     pub(super) fn open(&mut self, maximum: u16) {
         *self = Self {
             maximum,
-            topics: Vec::new(),
+            topics: OnDemand::default(),
         };
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use crate::on_demand::OnDemand;
+
 /// The messages of QoS 0 between the output and the socket. A message has left when the bytes written on the connection
 /// reach its end.
 #[derive(Debug)]
 pub(super) struct Unwritten<T> {
-    followed: VecDeque<Followed<T>>,
+    followed: OnDemand<VecDeque<Followed<T>>>,
     /// Messages that nobody follows: they only have to be counted if they are lost.
     silent: VecDeque<Run>,
 }
@@ -29,10 +31,10 @@ struct Run {
     count: u64,
 }
 
-impl<T> Unwritten<T> {
+impl<T: 'static> Unwritten<T> {
     pub(super) fn new() -> Self {
         Self {
-            followed: VecDeque::new(),
+            followed: OnDemand::default(),
             silent: VecDeque::new(),
         }
     }
@@ -71,16 +73,17 @@ impl<T> Unwritten<T> {
         while self.silent.front().is_some_and(|run| run.last_end <= written) {
             self.silent.pop_front();
         }
-        if self.followed.front()?.end > written {
+        let followed = self.followed.present()?;
+        if followed.front()?.end > written {
             return None;
         }
-        self.followed.pop_front()
+        followed.pop_front()
     }
 
     /// The connection is gone after `written` bytes: how many messages did not leave, and the followed ones of them.
     pub(super) fn closed(&mut self, written: u64) -> (u64, VecDeque<Followed<T>>) {
         let silent: u64 = self.silent.drain(..).map(|run| run.beyond(written)).sum();
-        let followed = std::mem::take(&mut self.followed);
+        let followed = self.followed.present().map(std::mem::take).unwrap_or_default();
         (silent + followed.len() as u64, followed)
     }
 }

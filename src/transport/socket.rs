@@ -12,6 +12,7 @@ use mio::{Registry, Token};
 
 use super::endpoint::Endpoint;
 use super::layer::{Layer, Stack};
+use crate::on_demand::OnDemand;
 
 /// A connected byte stream that never blocks, except in its two `wait_*` methods.
 ///
@@ -20,7 +21,7 @@ use super::layer::{Layer, Stack};
 pub(crate) struct Socket {
     pub(super) endpoint: Endpoint,
     /// The uppermost last.
-    layers: Vec<Box<dyn Layer>>,
+    layers: OnDemand<Vec<Box<dyn Layer>>>,
     /// The peer was told that nothing more will come.
     has_said_goodbye: AtomicBool,
 }
@@ -30,7 +31,7 @@ impl Socket {
     pub(super) fn plain(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            layers: Vec::new(),
+            layers: OnDemand::default(),
             has_said_goodbye: AtomicBool::new(false),
         }
     }

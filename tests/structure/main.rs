@@ -9,16 +9,28 @@ use std::path::{Path, PathBuf};
 use source::{Token, forbidden, tokens, used_modules, without_tests};
 
 /// The floors from the ground up: each module, and which of those below it may use.
-const FLOORS: [(&str, &[&str]); 11] = [
+const FLOORS: [(&str, &[&str]); 12] = [
+    ("on_demand", &[]),
     ("reason_code", &[]),
     ("error", &["reason_code"]),
     ("topic", &["error"]),
     ("codec", &["error", "reason_code", "topic"]),
-    ("session", &["codec", "error", "reason_code", "topic"]),
-    ("transport", &["error"]),
+    (
+        "session",
+        &["codec", "error", "on_demand", "reason_code", "topic"],
+    ),
+    ("transport", &["error", "on_demand"]),
     (
         "client",
-        &["codec", "error", "reason_code", "session", "topic", "transport"],
+        &[
+            "codec",
+            "error",
+            "on_demand",
+            "reason_code",
+            "session",
+            "topic",
+            "transport",
+        ],
     ),
     ("one_shot", &["client", "error"]),
     ("publish", &["client", "error", "one_shot"]),

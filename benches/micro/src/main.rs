@@ -21,12 +21,13 @@ mod flows;
 mod floors {
     pub(crate) mod codec;
     pub(crate) mod error;
+    pub(crate) mod on_demand;
     pub(crate) mod reason_code;
     pub(crate) mod session;
     pub(crate) mod topic;
 }
 // They name each other from the root of the crate.
-use floors::{codec, error, reason_code, session, topic};
+use floors::{codec, error, on_demand, reason_code, session, topic};
 
 use std::alloc::System;
 use std::error::Error;
