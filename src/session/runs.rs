@@ -62,8 +62,8 @@ impl<T: Track> Session<T> {
         Ok(count)
     }
 
-    /// A run of acknowledgements of what we sent, in their shortest form, as most are. What they make room for follows behind the last.
-    /// Returns how many were taken: none where each packet has to be looked at.
+    /// A run of acknowledgements of what we sent, in their shortest form, as most are. What they make room for follows
+    /// behind the last. Returns how many were taken: none where each packet has to be looked at.
     ///
     /// # Errors
     ///

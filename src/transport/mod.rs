@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A [`Socket`] is an endpoint (TCP, a unix socket, a stream of the user's own) and the layers that change the bytes on
-//! their way (TLS, WebSocket, or one over the other). Their handshakes, and that of a proxy, are steps of [`dial()`], under the same deadline and the same [`Cancel`].
+//! their way (TLS, WebSocket, or one over the other). Their handshakes, and that of a proxy, are steps of [`dial()`], under
+//! the same deadline and the same [`Cancel`].
 
 mod answer;
 mod cancel;

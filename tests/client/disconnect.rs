@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use callmq::client::{self as mqtt, DisconnectReason, Error, ReasonCode};
 
 use crate::support::{
-    BlackHole, Events, PATIENCE, Peer, bad_argument, broker_has, connect_to, listen, running,
+    BlackHole, Events, PATIENCE, Peer, bad_argument, best_of, broker_has, connect_to, listen, running,
     running_with_peer, start,
 };
 
@@ -58,6 +58,32 @@ fn the_end_of_the_stream_comes_with_the_disconnect() {
         client.disconnect().unwrap();
         assert!(in_callback.next(), "with a loop: {with_loop}");
         other_side.join().unwrap();
+    }
+}
+
+/// The wait for the server's end of the stream ends with that.
+#[test]
+fn disconnect_takes_no_longer_than_the_server_does() {
+    for with_loop in [false, true] {
+        let prompt = Duration::from_millis(10);
+        let took = best_of(20, prompt, || {
+            let peer = Peer::listen();
+            let client = mqtt::Client::new("in-a-hurry");
+            if with_loop {
+                client.loop_start().unwrap();
+            }
+            let mut connection = connect_to(&client, &peer);
+            let other_side = std::thread::spawn(move || connection.expect_goodbye());
+            let started = Instant::now();
+            client.disconnect().unwrap();
+            if with_loop {
+                client.loop_stop().unwrap();
+            }
+            let took = started.elapsed();
+            other_side.join().unwrap();
+            took
+        });
+        assert!(took < prompt, "with a loop: {with_loop}: {took:?}");
     }
 }
 
