@@ -11,7 +11,7 @@ use super::guard;
 use super::shared::{Core, Shared};
 use crate::session::AckTicket;
 
-/// How many are noted before they are acknowledged.
+/// How many are noted before they are acknowledged: as many as the loop reads at once.
 const ROOM: usize = 256;
 
 /// How long acknowledgements may wait behind a callback.
