@@ -131,7 +131,7 @@ fn refused(proxy: &Proxy, url: &str) -> (ErrorKind, String) {
     client
         .proxy_set(url.replace("PROXY", &proxy.address.to_string()))
         .unwrap();
-    let options = mqtt::ConnectOptions::new("h").connect_timeout(0.3);
+    let options = mqtt::ConnectOptions::new("h").connect_timeout(1.0);
     match client.connect(options).unwrap_err() {
         mqtt::Error::Io(error) => {
             let text = error.to_string();

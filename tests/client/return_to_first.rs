@@ -194,7 +194,7 @@ fn a_look_that_hangs_holds_nobody_up() {
         let (hole, second) = (BlackHole::new(), listen());
         let (client, _) = client(mqtt::Client::builder("c"));
         client
-            .connect(options(hole.address().port(), second.port()).connect_timeout(0.1))
+            .connect(options(hole.address().port(), second.port()).connect_timeout(0.4))
             .unwrap();
         client.wait_for_connect(PATIENCE).unwrap();
         round_trip(&client);

@@ -191,7 +191,7 @@ fn a_server_that_never_answers_is_given_up_in_time() {
     let server = Silent::listen();
     let url = format!("ws://{}", server.address);
     let started = Instant::now();
-    let options = mqtt::ConnectOptions::new(url).connect_timeout(0.1);
+    let options = mqtt::ConnectOptions::new(url).connect_timeout(1.0);
     match mqtt::Client::new("silent").connect(options).unwrap_err() {
         mqtt::Error::Io(error) => {
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -213,7 +213,7 @@ fn a_refusal_whose_body_never_comes_is_told_in_time() {
         raw.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nwait");
         raw.expect_end();
     });
-    let options = mqtt::ConnectOptions::new(url).connect_timeout(0.1);
+    let options = mqtt::ConnectOptions::new(url).connect_timeout(1.0);
     let error = websocket_error(mqtt::Client::new("patient").connect(options).unwrap_err());
     assert_eq!(error.reason, WebSocketReason::Refused(403));
     assert!(error.to_string().ends_with("Forbidden: \"wait\""), "{error}");
