@@ -133,7 +133,7 @@ fn take_over(site: &Site) -> Outcome {
 }
 
 fn take_over_says_so(site: &Site) -> Outcome {
-    let (_, ends) = taken_over(site)?;
+    let (_old, ends) = taken_over(site)?;
     let (code, flags) = told("the end of the first", &ends)?;
     ensure!(
         matches!(flags.reason, DisconnectReason::Server(_)) && flags.is_disconnect_packet_from_server,
