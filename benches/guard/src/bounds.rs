@@ -1,4 +1,4 @@
-//! The table of bounds: what a message may cost.
+//! The table of bounds: what a message and an idle client may cost.
 
 use std::fs;
 use std::process::Command;
@@ -60,10 +60,36 @@ impl Bound {
     }
 }
 
-/// The bounds of all jobs, and which compiler they were counted with.
+/// The deepest stack that an idle client may have, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DepthBound(f64);
+
+impl DepthBound {
+    /// A bound that this depth just keeps.
+    pub(crate) fn above(depth: u64) -> Self {
+        Self((depth as f64 * HEADROOM).ceil())
+    }
+
+    pub(crate) fn largest(self) -> f64 {
+        self.0
+    }
+
+    pub(crate) fn judge(self, depth: u64) -> Verdict {
+        if depth as f64 > self.0 {
+            Verdict::Broken
+        } else if (depth as f64) < self.0 * SLACK {
+            Verdict::Loose
+        } else {
+            Verdict::Kept
+        }
+    }
+}
+
+/// All bounds, and which compiler they were made with.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Table {
     pub(crate) compiler: String,
+    pub(crate) idle_stack: DepthBound,
     pub(crate) bounds: Vec<(String, Bound)>,
 }
 
@@ -76,8 +102,13 @@ impl Table {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().filter(|line| !line.starts_with('#'));
         let compiler = lines.next()?.to_owned();
+        let idle_stack = lines.next()?.strip_prefix(IDLE_STACK)?.trim().parse().ok()?;
         let bounds = lines.map(parse).collect::<Option<_>>()?;
-        Some(Self { compiler, bounds })
+        Some(Self {
+            compiler,
+            idle_stack: DepthBound(idle_stack),
+            bounds,
+        })
     }
 
     pub(crate) fn write(&self) -> Result<(), String> {
@@ -85,7 +116,8 @@ impl Table {
     }
 
     fn to_text(&self) -> String {
-        let mut text = format!("{HEAD}{}\n", self.compiler);
+        let DepthBound(idle_stack) = self.idle_stack;
+        let mut text = format!("{HEAD}{}\n{IDLE_STACK:<18}{idle_stack:>12}\n", self.compiler);
         for (name, Bound(count)) in &self.bounds {
             text += &format!(
                 "{name:<18}{:>12}{:>13.2}\n",
@@ -98,6 +130,8 @@ impl Table {
     /// The table, as it applies to what this compiler makes.
     pub(crate) fn for_compiler(mut self, compiler: &str) -> Self {
         if self.compiler != compiler {
+            let DepthBound(idle_stack) = &mut self.idle_stack;
+            *idle_stack = (*idle_stack * OTHER_COMPILER).ceil();
             for (_, Bound(count)) in &mut self.bounds {
                 count.instructions = (count.instructions * OTHER_COMPILER).ceil();
             }
@@ -123,12 +157,16 @@ fn parse(line: &str) -> Option<(String, Bound)> {
     words.next().is_none().then_some((name, bound))
 }
 
-/// A line for the compiler, and one for each job: its name, instructions, allocations.
+/// A line for the compiler, one for the idle stack, and one for each job: its name, instructions, allocations.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bounds.txt");
 
+/// How its line begins.
+const IDLE_STACK: &str = "idle-stack";
+
 const HEAD: &str = "\
-# The most that a message of 64 bytes may cost. `cargo run --profile guard --package callmq-guard -- accept`
-# writes this table anew, a few percent above what is counted then. The compiler, and for each job
+# The most that a message of 64 bytes and an idle client may cost.
+# `cargo run --profile guard --package callmq-guard -- accept` writes this table anew, a few percent above
+# what is counted then. The compiler, the bytes of stack of an idle client's thread, and for each job
 # instructions and allocations:
 ";
 
@@ -157,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn the_depth_of_a_stack_is_judged() {
+        let bound = DepthBound::above(8000);
+        assert_eq!(bound.largest(), 8480.0);
+        assert_eq!(bound.judge(8480), Verdict::Kept);
+        assert_eq!(bound.judge(8481), Verdict::Broken);
+        assert_eq!(bound.judge(7600), Verdict::Loose);
+    }
+
+    #[test]
     fn every_job_has_a_bound() {
         let table = Table::read().unwrap();
         let names: Vec<_> = table.bounds.iter().map(|(name, _)| name.as_str()).collect();
@@ -167,22 +214,27 @@ mod tests {
     fn a_table_is_read_as_it_was_written() {
         let table = Table {
             compiler: "rustc 1.85.0 (4d91de4e4 2025-02-17)".to_owned(),
+            idle_stack: DepthBound(8480.0),
             bounds: vec![("publish-0".to_owned(), Bound(count(120.0, 0.01)))],
         };
         assert_eq!(Table::parse(&table.to_text()).as_ref(), Some(&table));
         for line in ["a", "a 1", "a 1 x", "a 1 2 3"] {
-            assert_eq!(Table::parse(&format!("rustc\n{line}")), None, "{line}");
+            let text = format!("rustc\nidle-stack 1\n{line}");
+            assert_eq!(Table::parse(&text), None, "{line}");
         }
+        assert_eq!(Table::parse("rustc\na 1 2\n"), None);
     }
 
     #[test]
-    fn another_compiler_may_need_more_instructions_but_no_more_allocations() {
+    fn another_compiler_may_need_more_instructions_and_stack_but_no_more_allocations() {
         let table = || Table {
             compiler: "rustc 1.85.0".to_owned(),
+            idle_stack: DepthBound(8000.0),
             bounds: vec![("publish-0".to_owned(), Bound(count(200.0, 0.01)))],
         };
         assert_eq!(table().for_compiler("rustc 1.85.0"), table());
         let other = table().for_compiler("rustc 1.99.0");
         assert_eq!(other.bounds[0].1.largest(), count(230.0, 0.01));
+        assert_eq!(other.idle_stack.largest(), 9200.0);
     }
 }

@@ -1,7 +1,8 @@
-//! Guards what a message costs: instructions and heap allocations, for messages of 64 bytes sent and received.
+//! Guards what a message costs: instructions and heap allocations, for messages of 64 bytes sent and received; and what
+//! an idle client does: the stack of its thread.
 //!
-//! Counts, not times: they are the same on a busy machine. The client runs in one thread, over a stream in memory, with a
-//! clock that stands still; valgrind counts. `bounds.txt` has the most that is allowed.
+//! Counts, not times: they are the same on a busy machine. For the messages the client runs in one thread, over a stream in
+//! memory, with a clock that stands still; valgrind counts. `bounds.txt` has the most that is allowed.
 //!
 //! The profile `guard` compiles as a program's release build does that sets nothing, without optimisation across crates:
 //! with that there are some five percent fewer instructions.
@@ -16,14 +17,16 @@ mod bounds;
 mod count;
 mod jobs;
 mod peer;
+mod stack;
 
 use std::alloc::System;
 use std::{env, process};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use bounds::{Bound, Table, Verdict};
+use bounds::{Bound, DepthBound, Table, Verdict};
 use jobs::JOBS;
+use stack::Stack;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -58,13 +61,14 @@ fn check() -> Result<(), String> {
     let (table, compiler) = (Table::read()?, bounds::compiler()?);
     if table.compiler != compiler {
         println!(
-            "the bounds are those of {}, this is {compiler}: it is allowed more instructions",
+            "the bounds are those of {}, this is {compiler}: it is allowed more instructions and stack",
             table.compiler
         );
     }
+    let table = table.for_compiler(&compiler);
     println!("per message of 64 bytes       instructions (at most)   allocations (at most)");
     let mut verdicts = Vec::new();
-    for (job, (name, bound)) in JOBS.into_iter().zip(table.for_compiler(&compiler).bounds) {
+    for (job, (name, bound)) in JOBS.into_iter().zip(table.bounds) {
         if name != job.name {
             return Err(format!(
                 "the bounds of {name} stand where those of {} should",
@@ -73,22 +77,32 @@ fn check() -> Result<(), String> {
         }
         let (count, largest) = (count::count(job)?, bound.largest());
         let verdict = bound.judge(count);
-        let remark = match verdict {
-            Verdict::Kept => "",
-            Verdict::Loose => "<- far below",
-            Verdict::Broken => "<- ABOVE",
-        };
         println!(
-            "{name:<28}{:>9.1}{:>13}{:>16.3}{:>10}   {remark}",
+            "{name:<28}{:>9.1}{:>13}{:>16.3}{:>10}   {}",
             count.instructions,
             format!("({})", largest.instructions),
             count.allocations,
             format!("({})", largest.allocations),
+            remark(verdict),
         );
         verdicts.push(verdict);
     }
+    println!("\nper idle client              bytes of stack (at most)");
+    match stack::measure()? {
+        Stack::Depth(depth) => {
+            let (bound, verdict) = (table.idle_stack, table.idle_stack.judge(depth));
+            let largest = format!("({})", bound.largest());
+            println!(
+                "{:<28}{depth:>9}{largest:>13}   {}",
+                "idle-stack",
+                remark(verdict)
+            );
+            verdicts.push(verdict);
+        }
+        Stack::NotMeasured(reason) => println!("idle-stack: not measured: {reason}"),
+    }
     if verdicts.contains(&Verdict::Broken) {
-        return Err("a message costs more than it may".to_owned());
+        return Err("a message or an idle client costs more than it may".to_owned());
     }
     if verdicts.contains(&Verdict::Loose) {
         println!(
@@ -98,11 +112,28 @@ fn check() -> Result<(), String> {
     Ok(())
 }
 
+fn remark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Kept => "",
+        Verdict::Loose => "<- far below",
+        Verdict::Broken => "<- ABOVE",
+    }
+}
+
 fn accept() -> Result<(), String> {
+    let idle_stack = match stack::measure()? {
+        Stack::Depth(depth) => DepthBound::above(depth),
+        Stack::NotMeasured(reason) => return Err(format!("the idle stack is not measured: {reason}")),
+    };
     let mut bounds = Vec::new();
     for job in JOBS {
         bounds.push((job.name.to_owned(), Bound::above(count::count(job)?)));
     }
     let compiler = bounds::compiler()?;
-    Table { compiler, bounds }.write()
+    let table = Table {
+        compiler,
+        idle_stack,
+        bounds,
+    };
+    table.write()
 }

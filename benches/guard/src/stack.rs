@@ -1,0 +1,143 @@
+//! How deep the stack of an idle client's loop thread has become. What it has once used stays resident, by whole pages,
+//! for as long as the client lives: one frame too large on the loop's way costs each client 4 KiB.
+//!
+//! Eight clients connect to a broker, over sockets. When all of their loops sleep, `/proc` tells where their stacks are,
+//! and the lowest byte that is not zero how deep each has been. Bytes, not resident pages: the count of those stays the
+//! same until the last one is full, and with optimisation across crates that is not the same page. glibc's own block at
+//! the end, some 4.4 KiB, is in it. The least of the eight counts: what comes by chance, as a signal does, only adds to it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use callmq::client::Client;
+use callmq::testing::Broker;
+
+const CLIENTS: usize = 8;
+
+/// How the names of the loop threads begin, which are made from the client ids.
+const THREADS: &str = "callmq-idle-";
+
+/// For a busy machine. It is shorter than the keep alive, so that no ping becomes due.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The system call that a loop sleeps in, by its number on x86_64.
+const EPOLL_WAIT: &str = "232";
+
+pub(crate) enum Stack {
+    /// So many bytes.
+    Depth(u64),
+    /// For this reason.
+    NotMeasured(String),
+}
+
+pub(crate) fn measure() -> Result<Stack, String> {
+    if !cfg!(all(
+        target_arch = "x86_64",
+        target_os = "linux",
+        target_env = "gnu"
+    )) {
+        return Ok(Stack::NotMeasured(
+            "this is not x86_64 Linux with glibc".to_owned(),
+        ));
+    }
+    let failed = |error| format!("an idle client: {error}");
+    let broker = Broker::listen("127.0.0.1:0").map_err(failed)?;
+    let clients = (1..=CLIENTS).map(|number| connected(&broker, number));
+    // They stay connected until everything is read.
+    let _clients: Vec<Client> = clients.collect::<Result<_, _>>().map_err(failed)?;
+    let start = Instant::now();
+    while start.elapsed() < DEADLINE {
+        match sleeping_depths() {
+            Ok(depths) if depths.len() == CLIENTS => {
+                return Ok(Stack::Depth(depths.into_iter().min().unwrap_or_default()));
+            }
+            Ok(_) => thread::yield_now(),
+            Err(error) => {
+                return Ok(Stack::NotMeasured(format!(
+                    "/proc/self is not to be read: {error}"
+                )));
+            }
+        }
+    }
+    Err("the loops of idle clients do not come to sleep".to_owned())
+}
+
+/// A client whose loop, when it sleeps next, is done with the CONNACK.
+fn connected(broker: &Broker, number: usize) -> callmq::Result<Client> {
+    let client = Client::new(format!("idle-{number}"));
+    client.on_connect(|_, _, _, _| ());
+    client.connect(("127.0.0.1", broker.port()))?;
+    client.loop_start()?;
+    client.wait_for_connect(DEADLINE)?;
+    Ok(client)
+}
+
+/// For each loop thread that sleeps, how deep its stack has been.
+fn sleeping_depths() -> io::Result<Vec<u64>> {
+    let mut depths = Vec::new();
+    for task in fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        if !fs::read_to_string(task.join("comm"))?.starts_with(THREADS) {
+            continue;
+        }
+        if let Some(pointer) = stack_pointer(&fs::read_to_string(task.join("syscall"))?) {
+            let stack = mapping_with(pointer, &fs::read_to_string("/proc/self/maps")?);
+            depths.push(depth(stack.ok_or(ErrorKind::InvalidData)?)?);
+        }
+    }
+    Ok(depths)
+}
+
+/// From the line of a thread that sleeps in its poll: the call, its six arguments, stack pointer and program counter.
+fn stack_pointer(syscall: &str) -> Option<u64> {
+    let words: Vec<_> = syscall.split_whitespace().collect();
+    match words[..] {
+        [EPOLL_WAIT, .., pointer, _] => address(pointer.strip_prefix("0x")?),
+        _ => None,
+    }
+}
+
+fn mapping_with(pointer: u64, maps: &str) -> Option<Range<u64>> {
+    let mut ranges = maps.lines().filter_map(|line| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        Some(address(start)?..address(end)?)
+    });
+    ranges.find(|range| range.contains(&pointer))
+}
+
+/// How far below its end a stack has been written to.
+fn depth(stack: Range<u64>) -> io::Result<u64> {
+    let mut memory = File::open("/proc/self/mem")?;
+    memory.seek(SeekFrom::Start(stack.start))?;
+    let mut bytes = Vec::new();
+    memory.take(stack.end - stack.start).read_to_end(&mut bytes)?;
+    let unused = bytes.iter().take_while(|&&byte| byte == 0).count();
+    Ok((bytes.len() - unused) as u64)
+}
+
+fn address(hexadecimal: &str) -> Option<u64> {
+    u64::from_str_radix(hexadecimal, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_of_a_thread_that_sleeps_is_found() {
+        let asleep = "232 0x5 0x7f20 0x400 0xffffffff 0x0 0x7f21 0x7f21feb2f2a8 0x7f21fea46b60\n";
+        let pointer = stack_pointer(asleep).unwrap();
+        assert_eq!(pointer, 0x7f21_feb2_f2a8);
+        let maps = "7f21fe92f000-7f21fe930000 ---p 00000000 00:00 0\n7f21fe930000-7f21feb30000 rw-p 00000000 00:00 0\n";
+        assert_eq!(
+            mapping_with(pointer, maps),
+            Some(0x7f21_fe93_0000..0x7f21_feb3_0000)
+        );
+        for awake in ["running\n", &asleep.replacen("232", "202", 1)] {
+            assert_eq!(stack_pointer(awake), None, "{awake}");
+        }
+    }
+}
