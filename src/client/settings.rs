@@ -303,7 +303,6 @@ impl Client {
     ///
     /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] while a connection is open.
     pub fn host_set(&self, target: impl IntoConnect) -> Result<()> {
-        drop(self.unconnected()?);
         self.configure(target, None)
     }
 
@@ -390,11 +389,14 @@ impl Client {
     }
 
     /// Stores where to connect to. With `next`, the connection before ends, and that follows: in the same moment, for
-    /// what its server still says is not about the new one.
+    /// what its server still says is not about the new one. Without, there must be none.
     pub(super) fn configure(&self, target: impl IntoConnect, next: Option<Phase>) -> Result<()> {
         self.shared().check_auth_version()?;
         let options = Arc::new(target.into_connect()?);
-        let mut core = self.shared().lock();
+        let mut core = match next {
+            Some(_) => self.shared().lock(),
+            None => self.unconnected()?,
+        };
         let previous = core.configure(&options)?;
         if let Some(phase) = next {
             self.shared().make_way(&mut core, phase);

@@ -3,7 +3,8 @@
 use std::sync::mpsc;
 use std::thread;
 
-use callmq::client::{self as mqtt, ConnectOptions};
+use callmq::client::{self as mqtt, ConnectOptions, IntoConnect};
+use callmq::testing::Broker;
 
 use crate::support::{Bench, PATIENCE, bad_argument, listen, start};
 
@@ -46,6 +47,24 @@ fn host_port_and_transport_are_set_while_there_is_no_connection() {
     let client = mqtt::Client::new("stream");
     client.host_set(elsewhere).unwrap();
     assert!(state(client.port_set(1884)), "a stream has no port");
+}
+
+#[test]
+fn a_host_is_not_set_if_a_connection_comes_while_it_is_looked_at() {
+    struct Connecting<'a>(&'a mqtt::Client, &'a Broker);
+
+    impl IntoConnect for Connecting<'_> {
+        fn into_connect(self) -> mqtt::Result<ConnectOptions> {
+            self.0.connect(self.1)?;
+            "elsewhere".into_connect()
+        }
+    }
+
+    let broker = listen();
+    let client = mqtt::Client::new("late");
+    let set = client.host_set(Connecting(&client, &broker));
+    assert!(matches!(set, Err(mqtt::Error::InvalidState(_))), "{set:?}");
+    assert_eq!(client.port(), Some(broker.port()));
 }
 
 #[test]
