@@ -75,7 +75,7 @@ static KNOWN: &[Known] = &[
     now_and_then(Mosquitto, &[V5], "receive maximum of the client", "at once, and 2 are allowed",
         "sends more than the client has allowed"),
 
-    now_and_then(Mosquitto, &[V5], "5 MB", "not within",
+    now_and_then(Mosquitto, &[V5], "5 MB", "timed out",
         "sends large messages over WebSocket a little at a time (eclipse-mosquitto/mosquitto#2252)").over(&[WebSocket, SecureWebSocket]),
 
     // callmq::testing::Broker

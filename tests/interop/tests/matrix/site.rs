@@ -14,7 +14,7 @@ use interop::{Proxy, Running, Way};
 use crate::Column;
 
 /// How long a check waits for something that must happen.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a session lasts that is to outlive its connection.
 const LASTING: Duration = Duration::from_secs(120);
