@@ -65,6 +65,18 @@ fn make<T: Default>(empty: &mut Option<Box<T>>) -> &mut T {
     empty.insert(Box::default())
 }
 
+/// An array of what `value` returns, which is never on the stack: the memory that a thread's stack has grown to stays with
+/// the thread.
+#[cold]
+#[inline(never)]
+pub(crate) fn array_on_heap<T, const N: usize>(mut value: impl FnMut() -> T) -> Box<[T; N]> {
+    let values: Vec<T> = std::iter::repeat_with(&mut value).take(N).collect();
+    // As many as they are, they always fit.
+    values
+        .try_into()
+        .unwrap_or_else(|_| Box::new(std::array::from_fn(|_| value())))
+}
+
 impl<T: fmt::Debug> fmt::Debug for OnDemand<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -87,5 +99,15 @@ mod tests {
         names.push_back("a");
         assert_eq!(names.present().unwrap(), &["a"]);
         assert_eq!(*names, ["a"]);
+    }
+
+    #[test]
+    fn an_array_has_its_values_in_order() {
+        let mut next = 0;
+        let count = || {
+            next += 1;
+            next
+        };
+        assert_eq!(*array_on_heap::<_, 5>(count), [1, 2, 3, 4, 5]);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::guard;
 use super::shared::{Core, Shared};
+use crate::on_demand::array_on_heap;
 use crate::session::AckTicket;
 
 /// How many are noted before they are acknowledged: as many as the loop reads at once.
@@ -49,7 +50,11 @@ impl Acks {
     #[inline]
     pub(super) fn push(&self, ticket: AckTicket) -> usize {
         let count = self.count.load(Ordering::Relaxed);
-        let Some(place) = self.tickets.get_or_init(empty).get(count) else {
+        let Some(place) = self
+            .tickets
+            .get_or_init(|| array_on_heap(Default::default))
+            .get(count)
+        else {
             return count;
         };
         for (place, word) in place.iter().zip(ticket.to_words()) {
@@ -71,13 +76,6 @@ impl Acks {
     pub(super) fn clear(&self) {
         self.count.store(0, Ordering::Release);
     }
-}
-
-/// Made on the stack, which is not to be deep wherever something is noted.
-#[cold]
-#[inline(never)]
-fn empty() -> Box<[[AtomicU64; 2]; ROOM]> {
-    Box::new([const { [const { AtomicU64::new(0) }; 2] }; ROOM])
 }
 
 impl Shared {

@@ -437,6 +437,9 @@ impl Shared {
 
     /// An attempt of the loop: waits for its time, asks `reconnect_if`, connects. `Ok(false)`: the loop is to look
     /// again, something changed while it waited.
+    ///
+    /// Not part of the caller's stack frame, which is there for as long as the loop runs.
+    #[inline(never)]
     pub(super) fn attempt(self: &Arc<Self>, driver: &mut Driver, running: Running) -> Result<bool> {
         let first = self.lock().phase == Phase::Async;
         if !first && !self.wait_for_attempt(driver)? {

@@ -113,12 +113,10 @@ impl Shared {
             }
         }
         if core.happenings.is_empty() {
-            if driver.batch.is_empty() {
+            if driver.batch.is_empty() && !core.session.events().is_empty() {
                 std::mem::swap(core.session.events(), &mut driver.batch);
-                if !driver.batch.is_empty() {
-                    // Publishers wait for room among the reports, too.
-                    self.notify(&core);
-                }
+                // Publishers wait for room among the reports, too.
+                self.notify(&core);
             }
             !driver.batch.is_empty()
         } else {

@@ -1,24 +1,27 @@
 //! A table indexed by Packet Identifier.
 
 use crate::codec::PacketId;
-use crate::on_demand::OnDemand;
+use crate::on_demand::{OnDemand, array_on_heap};
 
 /// Values by Packet Identifier, in pages that exist only where there are values: looking one up is two array accesses,
 /// and identifiers that count up reuse the same two pages.
 #[derive(Debug)]
 pub(super) struct IdMap<V> {
-    pages: Vec<Option<Box<Page<V>>>>,
-    /// Emptied pages, kept for the next ones that are needed.
+    pages: Vec<Page<V>>,
+    /// The places of pages that were emptied, kept for the next ones that are needed.
     #[allow(clippy::vec_box, reason = "they keep their places")]
-    spare: OnDemand<Vec<Box<Page<V>>>>,
+    spare: OnDemand<Vec<Box<Places<V>>>>,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Page<V> {
-    values: [Option<V>; PAGE],
-    len: usize,
+    places: Option<Box<Places<V>>>,
+    /// How many of them have a value.
+    len: u8,
 }
+
+type Places<V> = [Option<V>; PAGE];
 
 /// Values per page.
 const PAGE: usize = 64;
@@ -42,7 +45,7 @@ impl<V: 'static> IdMap<V> {
     #[inline]
     pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut V> {
         let (page, place) = split(id);
-        self.pages.get_mut(page)?.as_mut()?.values[place].as_mut()
+        self.pages.get_mut(page)?.places.as_mut()?[place].as_mut()
     }
 
     /// Puts `value` at `id` and returns what was there.
@@ -50,16 +53,17 @@ impl<V: 'static> IdMap<V> {
     pub(super) fn insert(&mut self, id: PacketId, value: V) -> Option<V> {
         let (page, place) = split(id);
         if page >= self.pages.len() {
-            self.pages.resize_with(page + 1, || None);
+            self.pages.resize_with(page + 1, || Page { places: None, len: 0 });
         }
-        let page = match &mut self.pages[page] {
-            Some(page) => page,
-            empty => {
+        let page = &mut self.pages[page];
+        let places = match &mut page.places {
+            Some(places) => places,
+            none => {
                 let spare = self.spare.present().and_then(Vec::pop);
-                empty.insert(spare.unwrap_or_else(Page::empty))
+                none.insert(spare.unwrap_or_else(|| array_on_heap(|| None)))
             }
         };
-        let place = &mut page.values[place];
+        let place = &mut places[place];
         if place.is_some() {
             return place.replace(value);
         }
@@ -72,8 +76,8 @@ impl<V: 'static> IdMap<V> {
     #[inline]
     pub(super) fn remove(&mut self, id: PacketId) -> Option<V> {
         let (number, place) = split(id);
-        let page = self.pages.get_mut(number)?.as_mut()?;
-        let value = page.values[place].take()?;
+        let page = self.pages.get_mut(number)?;
+        let value = page.places.as_mut()?[place].take()?;
         page.len -= 1;
         self.len -= 1;
         if page.len == 0 {
@@ -86,9 +90,10 @@ impl<V: 'static> IdMap<V> {
     #[inline]
     pub(super) fn remove_if<R>(&mut self, id: PacketId, last: impl FnOnce(&mut V) -> Option<R>) -> Option<R> {
         let (number, place) = split(id);
-        let page = self.pages.get_mut(number)?.as_mut()?;
-        let seen = last(page.values[place].as_mut()?)?;
-        page.values[place] = None;
+        let page = self.pages.get_mut(number)?;
+        let place = &mut page.places.as_mut()?[place];
+        let seen = last(place.as_mut()?)?;
+        *place = None;
         page.len -= 1;
         self.len -= 1;
         if page.len == 0 {
@@ -99,9 +104,9 @@ impl<V: 'static> IdMap<V> {
 
     #[cold]
     fn put_aside(&mut self, number: usize) {
-        let empty = self.pages.get_mut(number).and_then(Option::take);
+        let emptied = self.pages.get_mut(number).and_then(|page| page.places.take());
         if self.spare.len() < SPARES {
-            self.spare.extend(empty);
+            self.spare.extend(emptied);
         }
     }
 
@@ -110,9 +115,9 @@ impl<V: 'static> IdMap<V> {
         self.pages
             .iter_mut()
             .enumerate()
-            .filter_map(|(number, page)| Some((number, page.as_mut()?)))
-            .flat_map(|(number, page)| {
-                page.values
+            .filter_map(|(number, page)| Some((number, page.places.as_mut()?)))
+            .flat_map(|(number, places)| {
+                places
                     .iter_mut()
                     .enumerate()
                     .filter_map(move |(place, value)| Some((joined(number, place)?, value.as_mut()?)))
@@ -126,25 +131,13 @@ impl<V: 'static> IdMap<V> {
         self.len = 0;
         for (number, page) in pages.iter_mut().enumerate() {
             // One by one: a page is large for the stack.
-            let values = page.iter_mut().flat_map(|page| page.values.iter_mut());
+            let values = page.places.iter_mut().flat_map(|places| places.iter_mut());
             let taken = values
                 .enumerate()
                 .filter_map(|(place, value)| Some((joined(number, place)?, value.take()?)));
             drained.extend(taken);
         }
         drained
-    }
-}
-
-impl<V> Page<V> {
-    /// It is made on the stack: that this is deep then is not to be the case wherever a value is inserted.
-    #[cold]
-    #[inline(never)]
-    fn empty() -> Box<Self> {
-        Box::new(Self {
-            values: [const { None }; PAGE],
-            len: 0,
-        })
     }
 }
 
@@ -187,7 +180,7 @@ mod tests {
             assert_eq!(map.remove_if(id(n), |&mut value| Some(value)), None);
         }
         assert_eq!(map.len(), 0);
-        assert!(map.pages.iter().all(Option::is_none));
+        assert!(map.pages.iter().all(|page| page.places.is_none()));
     }
 
     #[test]

@@ -235,6 +235,8 @@ impl<T: Track> Session<T> {
             .authentication_method()
             .map(|method| Box::new(Authentication::new(method, verifies)));
         self.put_connect();
+        // For the CONNACK: all that an idle client ever has.
+        self.wire.events.reserve_exact(1);
     }
 
     /// That of the connection: the next one may have another.

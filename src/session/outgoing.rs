@@ -197,6 +197,20 @@ impl<T: 'static> InFlight<T> {
             self.start_over();
         }
         self.undecided = false;
+        if self.slots.len() == 0 {
+            // As it mostly is.
+            return (Vec::new(), Vec::new());
+        }
+        self.settle(session_present, policy)
+    }
+
+    /// Not part of the caller's stack frame: a client that has nothing under way needs no room for it.
+    #[inline(never)]
+    fn settle(
+        &mut self,
+        session_present: bool,
+        policy: OnSessionLost,
+    ) -> (Vec<Again>, Vec<(PacketId, Slot<T>)>) {
         let mut again = Vec::new();
         let mut released = Vec::new();
         let mut dropped = Vec::new();

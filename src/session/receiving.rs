@@ -52,6 +52,9 @@ impl<T: Track> Session<T> {
     // ---- the connection ----
 
     /// The first packet is the CONNACK; AUTH may come before it.
+    ///
+    /// Not part of the caller's stack frame: what comes once is not to make it deeper.
+    #[inline(never)]
     fn receive_first(&mut self, now: Instant, packet: Packet) -> Result<(), DecodeError> {
         let connack = match packet {
             Packet::ConnAck(connack) => connack,
@@ -169,8 +172,6 @@ impl<T: Track> Session<T> {
     }
 
     fn emit_connack(&mut self, session_present: bool, reason: ReasonCode, properties: Properties) {
-        // All that an idle client ever has.
-        self.wire.events.reserve_exact(1);
         self.wire.emit(Event::ConnAck {
             session_present,
             reason,
@@ -483,6 +484,8 @@ impl<T: Track> Session<T> {
         DecodeError::protocol(detail, if self.is_v5() { v5 } else { v3 })
     }
 
+    /// Not part of the caller's stack frame: most connections are not logged.
+    #[inline(never)]
     fn trace_received(&mut self, packet: &Packet) {
         let v5 = self.is_v5();
         self.wire.trace(|_| match packet {

@@ -110,7 +110,7 @@ impl<T: Track> Session<T> {
     }
 
     /// Sends a request, unless the server, of which nothing was known when it was accepted, does not allow it.
-    fn send_request(&mut self, request: Request<T>) {
+    fn send_request(&mut self, request: Box<Request<T>>) {
         let bare = self.without_own_identifier(&request.packet);
         let packet = bare.as_ref().unwrap_or(&request.packet);
         let bytes = self.wire.check(packet).unwrap_or(0);

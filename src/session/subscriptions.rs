@@ -1,8 +1,7 @@
 //! The subscription ledger, and the requests that change it: SUBSCRIBE and UNSUBSCRIBE until they are answered.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::id_map::IdMap;
 use super::limits::Limits;
 use super::message::properties_size;
 use crate::codec::{Packet, PacketId, Properties, ReasonCode, Subscribe, SubscribeOptions, Subscription};
@@ -13,9 +12,9 @@ use crate::error::ServerLimit;
 pub(super) struct Subscriptions<T> {
     ledger: HashMap<String, Entry>,
     /// Requests that wait for a connection, in their order.
-    pending: VecDeque<Request<T>>,
+    pending: VecDeque<Box<Request<T>>>,
     /// Requests without an answer yet.
-    sent: IdMap<Request<T>>,
+    sent: BTreeMap<PacketId, Box<Request<T>>>,
     next_serial: u64,
     next_order: u64,
 }
@@ -59,7 +58,7 @@ pub(super) struct Request<T> {
 /// What SUBACK or UNSUBACK does.
 #[derive(Debug)]
 pub(super) enum Answered<T> {
-    Finished(Request<T>),
+    Finished(Box<Request<T>>),
     /// The identifier is not in use.
     Unknown,
     /// The identifier belongs to the other kind of request.
@@ -76,7 +75,7 @@ impl<T: 'static> Default for Subscriptions<T> {
         Self {
             ledger: HashMap::new(),
             pending: VecDeque::new(),
-            sent: IdMap::new(),
+            sent: BTreeMap::new(),
             next_serial: 0,
             next_order: 0,
         }
@@ -110,12 +109,12 @@ impl<T: 'static> Subscriptions<T> {
             }
             _ => {}
         }
-        self.pending.push_back(Request {
+        self.pending.push_back(Box::new(Request {
             serial,
             packet_id,
             packet,
             track,
-        });
+        }));
     }
 
     /// How the server stands to a filter.
@@ -127,17 +126,17 @@ impl<T: 'static> Subscriptions<T> {
         }
     }
 
-    pub(super) fn next_pending(&mut self) -> Option<Request<T>> {
+    pub(super) fn next_pending(&mut self) -> Option<Box<Request<T>>> {
         self.pending.pop_front()
     }
 
     /// The request is in the output.
-    pub(super) fn sent(&mut self, request: Request<T>) {
+    pub(super) fn sent(&mut self, request: Box<Request<T>>) {
         self.sent.insert(request.packet_id, request);
     }
 
     pub(super) fn handle_suback(&mut self, packet_id: PacketId, reasons: &[ReasonCode]) -> Answered<T> {
-        let Some(request) = self.sent.get_mut(packet_id) else {
+        let Some(request) = self.sent.get(&packet_id) else {
             return Answered::Unknown;
         };
         let Packet::Subscribe(subscribe) = &request.packet else {
@@ -163,7 +162,7 @@ impl<T: 'static> Subscriptions<T> {
     }
 
     pub(super) fn handle_unsuback(&mut self, packet_id: PacketId, reasons: &[ReasonCode]) -> Answered<T> {
-        let Some(request) = self.sent.get_mut(packet_id) else {
+        let Some(request) = self.sent.get(&packet_id) else {
             return Answered::Unknown;
         };
         let Packet::Unsubscribe(unsubscribe) = &request.packet else {
@@ -178,7 +177,7 @@ impl<T: 'static> Subscriptions<T> {
 
     fn finish(&mut self, packet_id: PacketId) -> Answered<T> {
         self.sent
-            .remove(packet_id)
+            .remove(&packet_id)
             .map_or(Answered::Unknown, Answered::Finished)
     }
 
@@ -197,13 +196,13 @@ impl<T: 'static> Subscriptions<T> {
         limits: &Limits,
         mut packet_id: impl FnMut() -> Option<PacketId>,
         mut refused: impl FnMut(&str, ServerLimit),
-    ) -> Vec<Request<T>> {
+    ) -> Vec<Box<Request<T>>> {
         let largest = usize::try_from(limits.maximum_packet_size).unwrap_or(usize::MAX);
         // The length of a packet below the bound fits where the bound does.
         let largest = RENEWAL_BYTES.min(largest.saturating_add(1));
         let mut owed: Vec<_> = self.ledger.iter_mut().filter(|(_, entry)| entry.owed).collect();
         owed.sort_unstable_by_key(|(_, entry)| entry.order);
-        let mut requests: Vec<Request<T>> = Vec::new();
+        let mut requests: Vec<Box<Request<T>>> = Vec::new();
         let mut bytes = largest;
         for (filter, entry) in owed {
             // Two bytes of length, one of options.
@@ -235,7 +234,7 @@ impl<T: 'static> Subscriptions<T> {
                     entry.request = self.next_serial;
                     self.next_serial += 1;
                     bytes = alone;
-                    requests.push(Request {
+                    requests.push(Box::new(Request {
                         serial: entry.request,
                         packet_id,
                         packet: Packet::Subscribe(Subscribe {
@@ -244,7 +243,7 @@ impl<T: 'static> Subscriptions<T> {
                             subscriptions: vec![subscription],
                         }),
                         track: None,
-                    });
+                    }));
                 }
             }
         }
@@ -264,21 +263,16 @@ impl<T: 'static> Subscriptions<T> {
     }
 
     /// Forgets everything; gives back the requests that have no answer.
-    pub(super) fn abandon(&mut self) -> Vec<Request<T>> {
+    pub(super) fn abandon(&mut self) -> Vec<Box<Request<T>>> {
         self.ledger.clear();
-        let unanswered = self.sent.drain().into_iter().map(|(_, request)| request);
+        let unanswered = std::mem::take(&mut self.sent).into_values();
         unanswered.chain(self.pending.drain(..)).collect()
     }
 
     /// The connection is gone. Requests without an answer wait for the next one, before those that wait already, or come
     /// back if they are not to be `kept`; those that the session made are made anew when they are due.
-    pub(super) fn closed(&mut self, keep: bool) -> Vec<Request<T>> {
-        let mut unanswered: Vec<_> = self
-            .sent
-            .drain()
-            .into_iter()
-            .map(|(_, request)| request)
-            .collect();
+    pub(super) fn closed(&mut self, keep: bool) -> Vec<Box<Request<T>>> {
+        let mut unanswered: Vec<_> = std::mem::take(&mut self.sent).into_values().collect();
         unanswered.sort_unstable_by_key(|request| request.serial);
         let (kept, ended): (Vec<_>, Vec<_>) = unanswered
             .into_iter()

@@ -89,7 +89,7 @@ impl DepthBound {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Table {
     pub(crate) compiler: String,
-    pub(crate) idle_stack: DepthBound,
+    pub(crate) stacks: Vec<(String, DepthBound)>,
     pub(crate) bounds: Vec<(String, Bound)>,
 }
 
@@ -102,11 +102,23 @@ impl Table {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().filter(|line| !line.starts_with('#'));
         let compiler = lines.next()?.to_owned();
-        let idle_stack = lines.next()?.strip_prefix(IDLE_STACK)?.trim().parse().ok()?;
-        let bounds = lines.map(parse).collect::<Option<_>>()?;
+        let (mut stacks, mut bounds) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                [name, depth] => stacks.push((name.to_owned(), DepthBound(depth.parse().ok()?))),
+                [name, instructions, allocations] => {
+                    let count = Count {
+                        instructions: instructions.parse().ok()?,
+                        allocations: allocations.parse().ok()?,
+                    };
+                    bounds.push((name.to_owned(), Bound(count)));
+                }
+                _ => return None,
+            }
+        }
         Some(Self {
             compiler,
-            idle_stack: DepthBound(idle_stack),
+            stacks,
             bounds,
         })
     }
@@ -116,8 +128,10 @@ impl Table {
     }
 
     fn to_text(&self) -> String {
-        let DepthBound(idle_stack) = self.idle_stack;
-        let mut text = format!("{HEAD}{}\n{IDLE_STACK:<18}{idle_stack:>12}\n", self.compiler);
+        let mut text = format!("{HEAD}{}\n", self.compiler);
+        for (name, DepthBound(depth)) in &self.stacks {
+            text += &format!("{name:<18}{depth:>12}\n");
+        }
         for (name, Bound(count)) in &self.bounds {
             text += &format!(
                 "{name:<18}{:>12}{:>13.2}\n",
@@ -130,8 +144,9 @@ impl Table {
     /// The table, as it applies to what this compiler makes.
     pub(crate) fn for_compiler(mut self, compiler: &str) -> Self {
         if self.compiler != compiler {
-            let DepthBound(idle_stack) = &mut self.idle_stack;
-            *idle_stack = (*idle_stack * OTHER_COMPILER).ceil();
+            for (_, DepthBound(depth)) in &mut self.stacks {
+                *depth = (*depth * OTHER_COMPILER).ceil();
+            }
             for (_, Bound(count)) in &mut self.bounds {
                 count.instructions = (count.instructions * OTHER_COMPILER).ceil();
             }
@@ -147,27 +162,15 @@ pub(crate) fn compiler() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn parse(line: &str) -> Option<(String, Bound)> {
-    let mut words = line.split_whitespace();
-    let name = words.next()?.to_owned();
-    let bound = Bound(Count {
-        instructions: words.next()?.parse().ok()?,
-        allocations: words.next()?.parse().ok()?,
-    });
-    words.next().is_none().then_some((name, bound))
-}
-
-/// A line for the compiler, one for the idle stack, and one for each job: its name, instructions, allocations.
+/// A line for the compiler, one for each kind of idle client, with its stack, and one for each job: its name,
+/// instructions, allocations.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bounds.txt");
-
-/// How its line begins.
-const IDLE_STACK: &str = "idle-stack";
 
 const HEAD: &str = "\
 # The most that a message of 64 bytes and an idle client may cost.
 # `cargo run --profile guard --package callmq-guard -- accept` writes this table anew, a few percent above
-# what is counted then. The compiler, the bytes of stack of an idle client's thread, and for each job
-# instructions and allocations:
+# what is counted then. The compiler, for each kind of idle client the bytes of its thread's stack, and for
+# each job instructions and allocations:
 ";
 
 #[cfg(test)]
@@ -208,33 +211,33 @@ mod tests {
         let table = Table::read().unwrap();
         let names: Vec<_> = table.bounds.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, crate::jobs::JOBS.map(|job| job.name));
+        let names: Vec<_> = table.stacks.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, crate::stack::IDLE.map(crate::stack::Idle::name));
     }
 
     #[test]
     fn a_table_is_read_as_it_was_written() {
         let table = Table {
             compiler: "rustc 1.85.0 (4d91de4e4 2025-02-17)".to_owned(),
-            idle_stack: DepthBound(8480.0),
+            stacks: vec![("stack-connected".to_owned(), DepthBound(8480.0))],
             bounds: vec![("publish-0".to_owned(), Bound(count(120.0, 0.01)))],
         };
         assert_eq!(Table::parse(&table.to_text()).as_ref(), Some(&table));
-        for line in ["a", "a 1", "a 1 x", "a 1 2 3"] {
-            let text = format!("rustc\nidle-stack 1\n{line}");
-            assert_eq!(Table::parse(&text), None, "{line}");
+        for line in ["a", "a x", "a 1 x", "a 1 2 3"] {
+            assert_eq!(Table::parse(&format!("rustc\n{line}")), None, "{line}");
         }
-        assert_eq!(Table::parse("rustc\na 1 2\n"), None);
     }
 
     #[test]
     fn another_compiler_may_need_more_instructions_and_stack_but_no_more_allocations() {
         let table = || Table {
             compiler: "rustc 1.85.0".to_owned(),
-            idle_stack: DepthBound(8000.0),
+            stacks: vec![("stack-connected".to_owned(), DepthBound(8000.0))],
             bounds: vec![("publish-0".to_owned(), Bound(count(200.0, 0.01)))],
         };
         assert_eq!(table().for_compiler("rustc 1.85.0"), table());
         let other = table().for_compiler("rustc 1.99.0");
         assert_eq!(other.bounds[0].1.largest(), count(230.0, 0.01));
-        assert_eq!(other.idle_stack.largest(), 9200.0);
+        assert_eq!(other.stacks[0].1.largest(), 9200.0);
     }
 }

@@ -26,7 +26,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use bounds::{Bound, DepthBound, Table, Verdict};
 use jobs::JOBS;
-use stack::Stack;
+use stack::{IDLE, Stack};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -70,10 +70,7 @@ fn check() -> Result<(), String> {
     let mut verdicts = Vec::new();
     for (job, (name, bound)) in JOBS.into_iter().zip(table.bounds) {
         if name != job.name {
-            return Err(format!(
-                "the bounds of {name} stand where those of {} should",
-                job.name
-            ));
+            return Err(misplaced(&name, job.name));
         }
         let (count, largest) = (count::count(job)?, bound.largest());
         let verdict = bound.judge(count);
@@ -88,18 +85,18 @@ fn check() -> Result<(), String> {
         verdicts.push(verdict);
     }
     println!("\nper idle client              bytes of stack (at most)");
-    match stack::measure()? {
-        Stack::Depth(depth) => {
-            let (bound, verdict) = (table.idle_stack, table.idle_stack.judge(depth));
-            let largest = format!("({})", bound.largest());
-            println!(
-                "{:<28}{depth:>9}{largest:>13}   {}",
-                "idle-stack",
-                remark(verdict)
-            );
-            verdicts.push(verdict);
+    for (idle, (name, bound)) in IDLE.into_iter().zip(table.stacks) {
+        if name != idle.name() {
+            return Err(misplaced(&name, idle.name()));
         }
-        Stack::NotMeasured(reason) => println!("idle-stack: not measured: {reason}"),
+        match stack::measure(idle)? {
+            Stack::Depth(depth) => {
+                let (largest, verdict) = (format!("({})", bound.largest()), bound.judge(depth));
+                println!("{name:<28}{depth:>9}{largest:>13}   {}", remark(verdict));
+                verdicts.push(verdict);
+            }
+            Stack::NotMeasured(reason) => println!("{name:<28}not measured: {reason}"),
+        }
     }
     if verdicts.contains(&Verdict::Broken) {
         return Err("a message or an idle client costs more than it may".to_owned());
@@ -112,6 +109,10 @@ fn check() -> Result<(), String> {
     Ok(())
 }
 
+fn misplaced(name: &str, job: &str) -> String {
+    format!("the bounds of {name} stand where those of {job} should")
+}
+
 fn remark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Kept => "",
@@ -121,10 +122,13 @@ fn remark(verdict: Verdict) -> &'static str {
 }
 
 fn accept() -> Result<(), String> {
-    let idle_stack = match stack::measure()? {
-        Stack::Depth(depth) => DepthBound::above(depth),
-        Stack::NotMeasured(reason) => return Err(format!("the idle stack is not measured: {reason}")),
-    };
+    let mut stacks = Vec::new();
+    for idle in IDLE {
+        match stack::measure(idle)? {
+            Stack::Depth(depth) => stacks.push((idle.name().to_owned(), DepthBound::above(depth))),
+            Stack::NotMeasured(reason) => return Err(format!("{} is not measured: {reason}", idle.name())),
+        }
+    }
     let mut bounds = Vec::new();
     for job in JOBS {
         bounds.push((job.name.to_owned(), Bound::above(count::count(job)?)));
@@ -132,7 +136,7 @@ fn accept() -> Result<(), String> {
     let compiler = bounds::compiler()?;
     let table = Table {
         compiler,
-        idle_stack,
+        stacks,
         bounds,
     };
     table.write()

@@ -1,5 +1,6 @@
 //! How deep the stack of an idle client's loop thread has become. What it has once used stays resident, by whole pages,
-//! for as long as the client lives: one frame too large on the loop's way costs each client 4 KiB.
+//! for as long as the client lives: one frame too large on the loop's way costs each client 4 KiB. A client that subscribes
+//! goes deeper than one that only connects.
 //!
 //! Eight clients connect to a broker, over sockets. When all of their loops sleep, `/proc` tells where their stacks are,
 //! and the lowest byte that is not zero how deep each has been. Bytes, not resident pages: the count of those stays the
@@ -9,11 +10,34 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use callmq::client::Client;
+use callmq::error::Error;
 use callmq::testing::Broker;
+
+/// What the clients have done before they are idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    Connected,
+    /// In `on_connect`, as most programs do.
+    Subscribed,
+}
+
+/// All of them.
+pub(crate) const IDLE: [Idle; 2] = [Idle::Connected, Idle::Subscribed];
+
+impl Idle {
+    /// As it stands in the table of bounds.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "stack-connected",
+            Self::Subscribed => "stack-subscribed",
+        }
+    }
+}
 
 const CLIENTS: usize = 8;
 
@@ -33,7 +57,7 @@ pub(crate) enum Stack {
     NotMeasured(String),
 }
 
-pub(crate) fn measure() -> Result<Stack, String> {
+pub(crate) fn measure(idle: Idle) -> Result<Stack, String> {
     if !cfg!(all(
         target_arch = "x86_64",
         target_os = "linux",
@@ -45,7 +69,7 @@ pub(crate) fn measure() -> Result<Stack, String> {
     }
     let failed = |error| format!("an idle client: {error}");
     let broker = Broker::listen("127.0.0.1:0").map_err(failed)?;
-    let clients = (1..=CLIENTS).map(|number| connected(&broker, number));
+    let clients = (1..=CLIENTS).map(|number| client(&broker, number, idle));
     // They stay connected until everything is read.
     let _clients: Vec<Client> = clients.collect::<Result<_, _>>().map_err(failed)?;
     let start = Instant::now();
@@ -65,13 +89,22 @@ pub(crate) fn measure() -> Result<Stack, String> {
     Err("the loops of idle clients do not come to sleep".to_owned())
 }
 
-/// A client whose loop, when it sleeps next, is done with the CONNACK.
-fn connected(broker: &Broker, number: usize) -> callmq::Result<Client> {
+/// A client whose loop is idle when it sleeps next.
+fn client(broker: &Broker, number: usize, idle: Idle) -> callmq::Result<Client> {
     let client = Client::new(format!("idle-{number}"));
-    client.on_connect(|_, _, _, _| ());
+    let (sender, subscribed) = mpsc::channel();
+    match idle {
+        Idle::Connected => client.on_connect(|_, _, _, _| ()),
+        Idle::Subscribed => client
+            .on_connect(|client, _, _, _| client.subscribe("a/b").map(drop))
+            .on_subscribe(move |_, _, _, _| sender.send(()).map_err(Error::other)),
+    };
     client.connect(("127.0.0.1", broker.port()))?;
     client.loop_start()?;
     client.wait_for_connect(DEADLINE)?;
+    if idle == Idle::Subscribed {
+        subscribed.recv_timeout(DEADLINE).map_err(|_| Error::Timeout)?;
+    }
     Ok(client)
 }
 

@@ -18,9 +18,14 @@ use crate::topic::TopicName;
 impl Shared {
     /// Does what can be done for requests: subscribes to the response topic, sends those that wait for it.
     pub(crate) fn advance_requests(self: &Arc<Self>) {
-        if !self.requests.is_active() {
-            return;
+        if self.requests.is_active() {
+            self.advance_active_requests();
         }
+    }
+
+    /// Not part of the caller's stack frame: most clients have none.
+    #[inline(never)]
+    fn advance_active_requests(self: &Arc<Self>) {
         loop {
             let mut core = self.lock();
             if !core.is_connected() {
