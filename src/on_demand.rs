@@ -65,16 +65,24 @@ fn make<T: Default>(empty: &mut Option<Box<T>>) -> &mut T {
     empty.insert(Box::default())
 }
 
-/// An array of what `value` returns, which is never on the stack: the memory that a thread's stack has grown to stays with
-/// the thread.
+/// An array of what `value` returns that is made where it is to be, not on the stack: memory that a thread's stack has
+/// grown to stays with the thread.
 #[cold]
 #[inline(never)]
 pub(crate) fn array_on_heap<T, const N: usize>(mut value: impl FnMut() -> T) -> Box<[T; N]> {
     let values: Vec<T> = std::iter::repeat_with(&mut value).take(N).collect();
-    // As many as they are, they always fit.
-    values
-        .try_into()
-        .unwrap_or_else(|_| Box::new(std::array::from_fn(|_| value())))
+    match values.try_into() {
+        Ok(values) => values,
+        // So many are an array.
+        Err(_) => array_by_stack(value),
+    }
+}
+
+/// By itself, so that its stack frame is its own.
+#[cold]
+#[inline(never)]
+fn array_by_stack<T, const N: usize>(mut value: impl FnMut() -> T) -> Box<[T; N]> {
+    Box::new(std::array::from_fn(|_| value()))
 }
 
 impl<T: fmt::Debug> fmt::Debug for OnDemand<T> {

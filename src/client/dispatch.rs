@@ -113,8 +113,7 @@ impl Shared {
             }
         }
         if core.happenings.is_empty() {
-            if driver.batch.is_empty() && !core.session.events().is_empty() {
-                std::mem::swap(core.session.events(), &mut driver.batch);
+            if driver.take_events(&mut core) {
                 // Publishers wait for room among the reports, too.
                 self.notify(&core);
             }

@@ -165,6 +165,17 @@ impl Driver {
         !self.batch.is_empty() || self.plain > 0
     }
 
+    /// Takes what the session tells, if nothing is at hand. Returns whether there was any: an empty queue stays where it is,
+    /// for it may have room for what comes first.
+    pub(super) fn take_events(&mut self, core: &mut Core) -> bool {
+        let events = core.session.events();
+        let takes = self.batch.is_empty() && !events.is_empty();
+        if takes {
+            std::mem::swap(events, &mut self.batch);
+        }
+        takes
+    }
+
     /// Sleeps until the socket, the waker or the deadline. Reports whether the socket became writable.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let Some(poll) = &mut self.poll else {
@@ -403,8 +414,8 @@ impl Shared {
             core.writing.answers += after.saturating_sub(before);
             // They may have left all the while, with the output never empty.
             self.unclog(&mut core);
-            if core.happenings.is_empty() && driver.batch.is_empty() {
-                std::mem::swap(core.session.events(), &mut driver.batch);
+            if core.happenings.is_empty() {
+                driver.take_events(&mut core);
             }
             if core.session.link() != Link::Settling {
                 self.unlock_and_notify(core);

@@ -18,7 +18,7 @@ pub(super) struct IdMap<V> {
 struct Page<V> {
     places: Option<Box<Places<V>>>,
     /// How many of them have a value.
-    len: u8,
+    len: usize,
 }
 
 type Places<V> = [Option<V>; PAGE];

@@ -235,7 +235,7 @@ impl<T: Track> Session<T> {
             .authentication_method()
             .map(|method| Box::new(Authentication::new(method, verifies)));
         self.put_connect();
-        // For the CONNACK: all that an idle client ever has.
+        // For the CONNACK, not when it comes: all that a client which only connects ever has.
         self.wire.events.reserve_exact(1);
     }
 

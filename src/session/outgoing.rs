@@ -201,12 +201,12 @@ impl<T: 'static> InFlight<T> {
             // As it mostly is.
             return (Vec::new(), Vec::new());
         }
-        self.settle(session_present, policy)
+        self.decide_each(session_present, policy)
     }
 
     /// Not part of the caller's stack frame: a client that has nothing under way needs no room for it.
     #[inline(never)]
-    fn settle(
+    fn decide_each(
         &mut self,
         session_present: bool,
         policy: OnSessionLost,

@@ -50,7 +50,7 @@ fn host_port_and_transport_are_set_while_there_is_no_connection() {
 }
 
 #[test]
-fn a_host_is_not_set_if_a_connection_comes_while_it_is_looked_at() {
+fn a_host_is_not_set_if_a_connection_comes_while_it_is_converted() {
     struct Connecting<'a>(&'a mqtt::Client, &'a Broker);
 
     impl IntoConnect for Connecting<'_> {

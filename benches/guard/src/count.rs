@@ -66,7 +66,7 @@ fn total(job: Job, bursts: u64) -> Result<Total, String> {
 }
 
 /// The number behind a key, which may have commas between its digits.
-fn number_behind(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn number_behind(text: &str, key: &str) -> Option<u64> {
     let (_, rest) = text.split_once(key)?;
     let digits = rest.split_whitespace().next()?.replace(',', "");
     digits.parse().ok()

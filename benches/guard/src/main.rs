@@ -1,5 +1,5 @@
 //! Guards what a message costs: instructions and heap allocations, for messages of 64 bytes sent and received; and what
-//! an idle client does: the stack of its thread.
+//! an idle client costs: the stack of its thread.
 //!
 //! Counts, not times: they are the same on a busy machine. For the messages the client runs in one thread, over a stream in
 //! memory, with a clock that stands still; valgrind counts. `bounds.txt` has the most that is allowed.
@@ -38,7 +38,8 @@ fn main() {
         [] => check(),
         ["accept"] => accept(),
         ["run", job, bursts] => run(job, bursts),
-        _ => Err("usage: callmq-guard [accept | run JOB BURSTS]".to_owned()),
+        ["stack", idle] => stack::run(idle),
+        _ => Err("usage: callmq-guard [accept | run JOB BURSTS | stack KIND]".to_owned()),
     };
     if let Err(error) = done {
         eprintln!("callmq-guard: {error}");
@@ -109,8 +110,8 @@ fn check() -> Result<(), String> {
     Ok(())
 }
 
-fn misplaced(name: &str, job: &str) -> String {
-    format!("the bounds of {name} stand where those of {job} should")
+fn misplaced(name: &str, expected: &str) -> String {
+    format!("the bounds of {name} stand where those of {expected} should")
 }
 
 fn remark(verdict: Verdict) -> &'static str {
