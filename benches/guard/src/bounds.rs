@@ -60,7 +60,7 @@ impl Bound {
     }
 }
 
-/// The deepest stack that an idle client may have, in bytes.
+/// The deepest stack that an idle client may have, in bytes more than any thread has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DepthBound(f64);
 
@@ -169,8 +169,8 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bounds.txt");
 const HEAD: &str = "\
 # The most that a message of 64 bytes and an idle client may cost.
 # `cargo run --profile guard --package callmq-guard -- accept` writes this table anew, a few percent above
-# what is counted then. The compiler, for each kind of idle client the bytes of its thread's stack, and for
-# each job instructions and allocations:
+# what is counted then. The compiler, for each kind of idle client the bytes of stack that its thread has
+# more than any thread, and for each job instructions and allocations:
 ";
 
 #[cfg(test)]
